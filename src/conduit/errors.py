@@ -1,0 +1,372 @@
+"""Every error that Conduit raises, in one tree.
+
+No exception of another library crosses a Conduit border: it is raised again as one of these, ``from`` its
+cause. Each class has a stable ``code`` for machines and typed attributes for programs; the message says what
+happened with the numbers, the hint says what to do next.
+
+::
+
+    ConduitError
+    ├── BlockError                       a block and its values
+    │   ├── BlockDefinitionError         the function cannot be a block
+    │   ├── BlockInputError              an argument does not fit the signature
+    │   ├── BlockOutputError             the returned value does not fit the signature
+    │   ├── BlockTimeout                 the block's own time limit passed
+    │   ├── MapFailed                    items of a map failed
+    │   └── FlowServerUnreachable        a flow runs without a Prefect server
+    ├── MDLError                         types, prompts and answers
+    │   ├── UnsupportedType              MDL cannot express the type
+    │   └── AnswerError                  a model's answer is not a value
+    │       ├── OutputInvalid            it does not fit the type
+    │       └── OutputTruncated          the token limit cut it
+    ├── ModelError                       models and the servers that run them
+    │   ├── ModelNotFound                no such model here
+    │   ├── ModelDoesNotFit              not enough memory for it
+    │   ├── RequestRefused               the server refused the request
+    │   │   ├── PromptTooLong            prompt and answer exceed max_model_len
+    │   │   ├── NotAuthorized            no token or a wrong one
+    │   │   └── Overloaded               the queue is full
+    │   ├── ReplicaLost                  a replica went away in mid-answer
+    │   ├── NoReplica                    no replica can take the request
+    │   ├── DeploymentFailed             the deployment did not become ready
+    │   ├── DeploymentStopped            it was stopped or deleted
+    │   └── RequestTimeout               no answer within the deadline
+    ├── ComputeError                     machines
+    │   ├── ProviderUnavailable          the provider cannot be used here
+    │   └── NodeFailed                   a node did not start or died
+    ├── StoreError                       Conduit's own records
+    │   └── StoreUnavailable             the data folder or database cannot be used
+    ├── ResourceError                    what ready-made blocks touch
+    │   ├── HttpError                    a request failed
+    │   │   ├── HttpStatusError          the server answered with an error status
+    │   │   └── HttpTooLarge             the answer is larger than allowed
+    │   ├── FileError                    a file cannot be read or written
+    │   ├── SqlError                     a statement failed
+    │   │   └── DatabaseLocked           another process holds the database
+    │   └── CommandError                 a command could not run
+    │       ├── CommandFailed            it ended with an error code
+    │       └── CommandTimeout           it ran past its time limit
+    ├── PortInUse                        an address is taken
+    └── MissingDependency                an optional part is not installed
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ConduitError(Exception):
+    """Base of the tree.
+
+    Attributes:
+        message: What happened, with the numbers.
+        hint: What to do next, when there is something to do.
+        code: Stable name of the class for machines.
+    """
+
+    code: ClassVar[str] = "conduit"
+
+    def __init__(self, message: str, *, hint: str | None = None, **attributes: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        for name, value in attributes.items():
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} has no attribute {name!r}")
+            setattr(self, name, value)
+        self._attributes = attributes
+
+    def __str__(self) -> str:
+        return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self._attributes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as plain values, for ``--json`` and records."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+def _rebuild(
+    kind: type[ConduitError], message: str, hint: str | None, attributes: dict[str, Any]
+) -> ConduitError:
+    return kind(message, hint=hint, **attributes)
+
+
+class BlockError(ConduitError):
+    """A block was defined, called or answered wrongly."""
+
+    code = "block"
+    block: str | None = None
+
+
+class BlockDefinitionError(BlockError):
+    """The function cannot be a block."""
+
+    code = "block.definition"
+
+
+class BlockInputError(BlockError):
+    """An argument does not fit the block's signature."""
+
+    code = "block.input"
+    parameter: str | None = None
+
+
+class BlockOutputError(BlockError):
+    """The value that the block returned does not fit its signature."""
+
+    code = "block.output"
+
+
+class BlockTimeout(BlockError):
+    """The block ran past its own time limit."""
+
+    code = "block.timeout"
+    timeout_s: float | None = None
+
+
+class MapFailed(BlockError):
+    """Items of a map failed; ``failures`` maps each index to its error."""
+
+    code = "block.map_failed"
+    failures: dict[int, Exception] = {}
+    total: int = 0
+
+
+class FlowServerUnreachable(BlockError):
+    """A flow runs, but its Prefect server does not answer."""
+
+    code = "block.flow_server"
+    api_url: str | None = None
+
+
+class MDLError(ConduitError):
+    """A type, a prompt or an answer is at fault."""
+
+    code = "mdl"
+
+
+class UnsupportedType(MDLError):
+    """MDL cannot express a type; ``path`` says where it stands."""
+
+    code = "mdl.unsupported_type"
+    path: str = ""
+
+
+class AnswerError(MDLError):
+    """A model's answer is not a value of the asked type; ``raw`` is its text."""
+
+    code = "mdl.answer"
+    raw: str = ""
+    attempts: int = 1
+
+
+class OutputInvalid(AnswerError):
+    """The answer does not fit the type; ``errors`` are lines of ``path: problem (expected type)``."""
+
+    code = "mdl.output_invalid"
+    errors: tuple[str, ...] = ()
+
+
+class OutputTruncated(AnswerError):
+    """The token limit cut the answer, so it is no value."""
+
+    code = "mdl.output_truncated"
+    completion_tokens: int | None = None
+
+
+class ModelError(ConduitError):
+    """A model or a server that runs it is at fault."""
+
+    code = "model"
+    model_id: str | None = None
+
+
+class ModelNotFound(ModelError):
+    """There is no such model here."""
+
+    code = "model.not_found"
+
+
+class ModelDoesNotFit(ModelError):
+    """The model needs more memory than there is."""
+
+    code = "model.does_not_fit"
+    needed_bytes: int | None = None
+    available_bytes: int | None = None
+
+
+class RequestRefused(ModelError):
+    """The server refused the request; trying again as it is would not help."""
+
+    code = "model.refused"
+    status: int | None = None
+
+
+class PromptTooLong(RequestRefused):
+    """Prompt and answer together exceed ``max_model_len`` tokens."""
+
+    code = "model.prompt_too_long"
+
+
+class NotAuthorized(RequestRefused):
+    """The server wants a token, or another one."""
+
+    code = "model.not_authorized"
+
+
+class Overloaded(RequestRefused):
+    """The server's queue is full; ``retry_after_s`` says when to come back."""
+
+    code = "model.overloaded"
+    retry_after_s: float | None = None
+
+
+class ReplicaLost(ModelError):
+    """A replica went away in mid-answer."""
+
+    code = "model.replica_lost"
+    replica: str | None = None
+
+
+class NoReplica(ModelError):
+    """No replica can take the request."""
+
+    code = "model.no_replica"
+
+
+class DeploymentFailed(ModelError):
+    """The deployment did not become ready."""
+
+    code = "model.deployment_failed"
+
+
+class DeploymentStopped(ModelError):
+    """The deployment was stopped or deleted."""
+
+    code = "model.deployment_stopped"
+
+
+class RequestTimeout(ModelError):
+    """No answer came within the deadline."""
+
+    code = "model.timeout"
+    timeout_s: float | None = None
+
+
+class ComputeError(ConduitError):
+    """A machine or its provider is at fault."""
+
+    code = "compute"
+
+
+class ProviderUnavailable(ComputeError):
+    """The provider cannot be used here."""
+
+    code = "compute.provider_unavailable"
+
+
+class NodeFailed(ComputeError):
+    """A node did not start or died; ``log_tail`` is the end of its log."""
+
+    code = "compute.node_failed"
+    node_id: str | None = None
+    log_tail: str = ""
+
+
+class StoreError(ConduitError):
+    """Conduit's own records are at fault."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """The data folder or its database cannot be used."""
+
+    code = "store.unavailable"
+    path: str | None = None
+
+
+class ResourceError(ConduitError):
+    """Something that a ready-made block touches is at fault."""
+
+    code = "resource"
+
+
+class HttpError(ResourceError):
+    """An HTTP request failed."""
+
+    code = "http"
+    url: str | None = None
+
+
+class HttpStatusError(HttpError):
+    """The server answered with an error status."""
+
+    code = "http.status"
+    status: int | None = None
+
+
+class HttpTooLarge(HttpError):
+    """The answer is larger than the block allows."""
+
+    code = "http.too_large"
+    limit_bytes: int | None = None
+
+
+class FileError(ResourceError):
+    """A file cannot be read or written."""
+
+    code = "file"
+    path: str | None = None
+
+
+class SqlError(ResourceError):
+    """A statement failed."""
+
+    code = "sql"
+    database: str | None = None
+    statement: str | None = None
+
+
+class DatabaseLocked(SqlError):
+    """Another process holds the database."""
+
+    code = "sql.locked"
+
+
+class CommandError(ResourceError):
+    """A command could not run."""
+
+    code = "command"
+    command: tuple[str, ...] = ()
+
+
+class CommandFailed(CommandError):
+    """The command ended with an error code."""
+
+    code = "command.failed"
+    exit_code: int | None = None
+    stderr_tail: str = ""
+
+
+class CommandTimeout(CommandError):
+    """The command ran past its time limit and was ended."""
+
+    code = "command.timeout"
+    timeout_s: float | None = None
+
+
+class PortInUse(ConduitError):
+    """Another process listens on the address."""
+
+    code = "port_in_use"
+    port: int | None = None
+
+
+class MissingDependency(ConduitError):
+    """An optional part is not installed."""
+
+    code = "missing_dependency"
+    package: str | None = None
