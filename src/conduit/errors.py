@@ -147,7 +147,7 @@ class MDLError(ConduitError):
     code = "mdl"
 
 
-class UnsupportedType(MDLError):
+class UnsupportedType(MDLError, TypeError):
     """MDL cannot express a type; ``path`` says where it stands."""
 
     code = "mdl.unsupported_type"

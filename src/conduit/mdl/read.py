@@ -136,11 +136,15 @@ class _Reader:
 
     def form(self, source: Any, path: str) -> Form:
         if isinstance(source, str | typing.ForwardRef):
-            raise _refusal(path, f"{source!r} does not resolve", "define the type at module level, before its use")
+            raise _refusal(
+                path, f"{source!r} does not resolve", "define the type at module level, before its use"
+            )
         if source is Any or source is object or isinstance(source, typing.TypeVar):
             raise _refusal(path, f"{_name(source)} has no shape", "name the type that you expect")
         if source is None or source is type(None):
-            raise _refusal(path, "is always None", "leave the field out, or make it `Optional[...]` of a type")
+            raise _refusal(
+                path, "is always None", "leave the field out, or make it `Optional[...]` of a type"
+            )
         if isinstance(source, NewType):
             return self.form(source.__supertype__, path)
         if isinstance(source, typing.TypeAliasType) if hasattr(typing, "TypeAliasType") else False:
@@ -149,9 +153,11 @@ class _Reader:
         if origin is Annotated:
             inner, *metadata = get_args(source)
             return _limited(self.form(inner, path), metadata, path)
-        if origin in (typing.Required, typing.NotRequired, typing.ReadOnly) if hasattr(
-            typing, "ReadOnly"
-        ) else origin in (typing.Required, typing.NotRequired):
+        if (
+            origin in (typing.Required, typing.NotRequired, typing.ReadOnly)
+            if hasattr(typing, "ReadOnly")
+            else origin in (typing.Required, typing.NotRequired)
+        ):
             return self.form(get_args(source)[0], path)
         if origin in (Union, types.UnionType):
             return self._union(get_args(source), path)
@@ -163,10 +169,19 @@ class _Reader:
             return self._collection(source, origin, get_args(source), path)
         if inspect.isclass(source):
             return self._class(source, path)
-        raise _refusal(path, f"{_name(source)} cannot be expressed", "use a plain type, a record or a collection")
+        raise _refusal(
+            path, f"{_name(source)} cannot be expressed", "use a plain type, a record or a collection"
+        )
 
     def member(
-        self, name: str, source: Any, doc: str, has_default: bool, default: Any, path: str, required: bool = True
+        self,
+        name: str,
+        source: Any,
+        doc: str,
+        has_default: bool,
+        default: Any,
+        path: str,
+        required: bool = True,
     ) -> Member:
         if not name.isidentifier():
             raise _refusal(path, "is not an identifier", "give the field an identifier as its name or alias")
@@ -178,7 +193,9 @@ class _Reader:
         try:
             value = pydantic_core.to_jsonable_python(default)
         except pydantic_core.PydanticSerializationError as error:
-            raise _refusal(path, f"has a default {default!r} that JSON cannot hold", "drop the default") from error
+            raise _refusal(
+                path, f"has a default {default!r} that JSON cannot hold", "drop the default"
+            ) from error
         return Member(name, form, doc, required=False, has_default=True, default=value)
 
     def _union(self, options: tuple[Any, ...], path: str) -> Form:
@@ -209,11 +226,25 @@ class _Reader:
         if _is_record(source):
             return self._record(source, path)
         if source in (*_LISTS, *_MAPS, tuple):
-            remedy = "list[str]" if source in _LISTS else "dict[str, str]" if source in _MAPS else "tuple[str, int]"
-            raise _refusal(path, f"bare {source.__name__} does not say of what", f"write `{remedy}` or the like")
+            remedy = (
+                "list[str]"
+                if source in _LISTS
+                else "dict[str, str]"
+                if source in _MAPS
+                else "tuple[str, int]"
+            )
+            raise _refusal(
+                path, f"bare {source.__name__} does not say of what", f"write `{remedy}` or the like"
+            )
         if source in (bytes, bytearray, memoryview):
-            raise _refusal(path, f"{source.__name__} is not text", "use `str`, or keep the bytes out of the model's sight")
-        raise _refusal(path, f"{_name(source)} cannot be expressed", "use a dataclass, a pydantic model or a TypedDict")
+            raise _refusal(
+                path,
+                f"{source.__name__} is not text",
+                "use `str`, or keep the bytes out of the model's sight",
+            )
+        raise _refusal(
+            path, f"{_name(source)} cannot be expressed", "use a dataclass, a pydantic model or a TypedDict"
+        )
 
     def _record(self, source: type, path: str) -> Form:
         name = self._unique_name(source)
@@ -241,7 +272,9 @@ class _Reader:
         if issubclass(source, pydantic.BaseModel):
             _hints(source, path or source.__name__)
             for name, info in source.model_fields.items():
-                yield self._field(info.validation_alias or info.alias or name, info.annotation, info, at(name))
+                yield self._field(
+                    info.validation_alias or info.alias or name, info.annotation, info, at(name)
+                )
             return
         docs = argument_docs(source)
         hints = _hints(source, path or source.__name__)
@@ -257,7 +290,12 @@ class _Reader:
                 default = factory() if factory is not dataclasses.MISSING else item.default
                 doc = docs.get(item.name, "")
                 yield self.member(
-                    item.name, hints[item.name], doc, has_default, default if has_default else None, at(item.name)
+                    item.name,
+                    hints[item.name],
+                    doc,
+                    has_default,
+                    default if has_default else None,
+                    at(item.name),
                 )
         elif typing.is_typeddict(source):
             for name, hint in hints.items():
@@ -277,9 +315,7 @@ class _Reader:
         if not isinstance(name, str):
             raise _refusal(path, "has several aliases", "give it one alias that is a string")
         default = info.get_default(call_default_factory=True, validated_data={})
-        member = self.member(
-            name, annotation, info.description or "", not info.is_required(), default, path
-        )
+        member = self.member(name, annotation, info.description or "", not info.is_required(), default, path)
         return dataclasses.replace(member, form=_limited(member.form, info.metadata, path))
 
 
@@ -299,14 +335,18 @@ def _hints(source: Any, path: str) -> dict[str, Any]:
             return {}
         return typing.get_type_hints(source, include_extras=True)
     except (NameError, AttributeError, pydantic.errors.PydanticUndefinedAnnotation) as error:
-        raise _refusal(path, f"an annotation does not resolve ({error})", "define the type at module level") from error
+        raise _refusal(
+            path, f"an annotation does not resolve ({error})", "define the type at module level"
+        ) from error
 
 
 def _choice(values: tuple[Any, ...], path: str) -> Choice:
     plain = tuple(value.value if isinstance(value, enum.Enum) else value for value in values)
     for value in plain:
         if not isinstance(value, str | int | bool | None):
-            raise _refusal(path, f"the choice {value!r} is no JSON scalar", "use strings, integers or booleans")
+            raise _refusal(
+                path, f"the choice {value!r} is no JSON scalar", "use strings, integers or booleans"
+            )
     if not plain:
         raise _refusal(path, "has no members", "give the Enum at least one")
     return Choice(plain)
@@ -318,7 +358,9 @@ def _check_key(key: Form, path: str) -> None:
             return
         case Choice(values=values) if all(isinstance(value, str) for value in values):
             return
-    raise _refusal(path, "has keys that are not text", "JSON keys are strings: use `dict[str, ...]` or a list of records")
+    raise _refusal(
+        path, "has keys that are not text", "JSON keys are strings: use `dict[str, ...]` or a list of records"
+    )
 
 
 def _annotated_doc(metadata: tuple[Any, ...]) -> str:
@@ -345,7 +387,9 @@ def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
     if not found:
         return form
     if isinstance(form, UnionOf):
-        parts = tuple(part if isinstance(part, Null) else _limited(part, metadata, path) for part in form.options)
+        parts = tuple(
+            part if isinstance(part, Null) else _limited(part, metadata, path) for part in form.options
+        )
         return UnionOf(parts)
     numeric = isinstance(form, Scalar) and form.kind in ("int", "float", "decimal")
     textual = isinstance(form, Scalar) and form.kind in ("str", "url", "email")
@@ -353,7 +397,9 @@ def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
     for name in found:
         fits = numeric if name in _NUMBER_LIMITS else textual if name == "pattern" else sized
         if not fits:
-            raise _refusal(path, f"the constraint {name}={found[name]!r} does not go with its type", "drop it")
+            raise _refusal(
+                path, f"the constraint {name}={found[name]!r} does not go with its type", "drop it"
+            )
     assert isinstance(form, Scalar | ListOf | TupleOf | MapOf)
     return dataclasses.replace(form, limits=dataclasses.replace(form.limits, **found))
 
