@@ -20,8 +20,10 @@ happened with the numbers, the hint says what to do next.
     │       ├── OutputInvalid            it does not fit the type
     │       └── OutputTruncated          the token limit cut it
     ├── ModelError                       models and the servers that run them
+    │   ├── ArgumentInvalid              an argument of ModelConfig, LMLite or a call is impossible
     │   ├── ModelNotFound                no such model here
     │   ├── ModelDoesNotFit              not enough memory for it
+    │   ├── ModelUnsupported             its memory cannot be reckoned
     │   ├── RequestRefused               the server refused the request
     │   │   ├── PromptTooLong            prompt and answer exceed max_model_len
     │   │   ├── NotAuthorized            no token or a wrong one
@@ -35,23 +37,28 @@ happened with the numbers, the hint says what to do next.
     │   ├── ProviderUnavailable          the provider cannot be used here
     │   └── NodeFailed                   a node did not start or died
     ├── StoreError                       Conduit's own records
-    │   └── StoreUnavailable             the data folder or database cannot be used
+    │   ├── StoreUnavailable             the data folder or database cannot be used
+    │   └── IllegalTransition            a record cannot go to that state
     ├── ResourceError                    what ready-made blocks touch
     │   ├── HttpError                    a request failed
     │   │   ├── HttpStatusError          the server answered with an error status
-    │   │   └── HttpTooLarge             the answer is larger than allowed
+    │   │   ├── HttpTooLarge             the answer is larger than allowed
+    │   │   └── HttpTimeout              no complete answer within the time limit
     │   ├── FileError                    a file cannot be read or written
     │   ├── SqlError                     a statement failed
     │   │   └── DatabaseLocked           another process holds the database
     │   └── CommandError                 a command could not run
     │       ├── CommandFailed            it ended with an error code
-    │       └── CommandTimeout           it ran past its time limit
+    │       ├── CommandTimeout           it ran past its time limit
+    │       └── CommandOutputTooLarge    it printed more than allowed
     ├── PortInUse                        an address is taken
     └── MissingDependency                an optional part is not installed
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -130,7 +137,7 @@ class MapFailed(BlockError):
     """Items of a map failed; ``failures`` maps each index to its error."""
 
     code = "block.map_failed"
-    failures: dict[int, Exception] = {}
+    failures: Mapping[int, Exception] = MappingProxyType({})
     total: int = 0
 
 
@@ -183,6 +190,13 @@ class ModelError(ConduitError):
     model_id: str | None = None
 
 
+class ArgumentInvalid(ModelError):
+    """An argument of ``ModelConfig``, of ``LMLite`` or of a call to it is impossible."""
+
+    code = "model.argument"
+    argument: str | None = None
+
+
 class ModelNotFound(ModelError):
     """There is no such model here."""
 
@@ -195,6 +209,12 @@ class ModelDoesNotFit(ModelError):
     code = "model.does_not_fit"
     needed_bytes: int | None = None
     available_bytes: int | None = None
+
+
+class ModelUnsupported(ModelError):
+    """What the model needs cannot be reckoned from its configuration."""
+
+    code = "model.unsupported"
 
 
 class RequestRefused(ModelError):
@@ -231,9 +251,10 @@ class ReplicaLost(ModelError):
 
 
 class NoReplica(ModelError):
-    """No replica can take the request."""
+    """No replica can take the request; ``retry_after_s`` is set when one may soon."""
 
     code = "model.no_replica"
+    retry_after_s: float | None = None
 
 
 class DeploymentFailed(ModelError):
@@ -288,6 +309,15 @@ class StoreUnavailable(StoreError):
     path: str | None = None
 
 
+class IllegalTransition(StoreError):
+    """A record cannot go from its state to the asked one, or is not there."""
+
+    code = "store.transition"
+    record_id: str | None = None
+    from_state: str | None = None
+    to_state: str | None = None
+
+
 class ResourceError(ConduitError):
     """Something that a ready-made block touches is at fault."""
 
@@ -302,10 +332,12 @@ class HttpError(ResourceError):
 
 
 class HttpStatusError(HttpError):
-    """The server answered with an error status."""
+    """The server answered with an error status; ``body`` is the beginning of what it said."""
 
     code = "http.status"
     status: int | None = None
+    retry_after_s: float | None = None
+    body: str = ""
 
 
 class HttpTooLarge(HttpError):
@@ -313,6 +345,13 @@ class HttpTooLarge(HttpError):
 
     code = "http.too_large"
     limit_bytes: int | None = None
+
+
+class HttpTimeout(HttpError):
+    """No complete answer came within the time limit."""
+
+    code = "http.timeout"
+    timeout_s: float | None = None
 
 
 class FileError(ResourceError):
@@ -331,9 +370,10 @@ class SqlError(ResourceError):
 
 
 class DatabaseLocked(SqlError):
-    """Another process holds the database."""
+    """Another process holds the database; ``holder_pid`` is its process where the database tells."""
 
     code = "sql.locked"
+    holder_pid: int | None = None
 
 
 class CommandError(ResourceError):
@@ -356,6 +396,13 @@ class CommandTimeout(CommandError):
 
     code = "command.timeout"
     timeout_s: float | None = None
+
+
+class CommandOutputTooLarge(CommandError):
+    """The command printed more than allowed and was ended."""
+
+    code = "command.output_too_large"
+    limit_bytes: int | None = None
 
 
 class PortInUse(ConduitError):

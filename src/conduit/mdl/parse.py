@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,7 +51,8 @@ def parse(text: str, type_: type[T], *, truncated: bool = False) -> Parsed[T]:
             raw=text,
         )
     try:
-        return Parsed(adapter(type_).validate_json(text, strict=True))
+        validator: TypeAdapter[T] = adapter(cast("Any", type_))
+        return Parsed(validator.validate_json(text, strict=True))
     except ValidationError as error:
         lines = error_lines(error)
         shown = "; ".join(lines[:_SHOWN_ERRORS])

@@ -6,7 +6,6 @@ records and the kind of a Decimal.
 
 from __future__ import annotations
 
-import collections.abc as abc
 import dataclasses
 import datetime as dt
 import decimal
@@ -15,6 +14,7 @@ import inspect
 import types
 import typing
 import uuid
+from collections import abc
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
@@ -41,7 +41,6 @@ from conduit.mdl.form import (
     ScalarKind,
     TupleOf,
     UnionOf,
-    walk,
 )
 
 _SCALARS: dict[Any, ScalarKind] = {
@@ -62,6 +61,7 @@ _SCALARS: dict[Any, ScalarKind] = {
 _LISTS = (list, set, frozenset, abc.Sequence, abc.Set, abc.MutableSequence, abc.MutableSet, abc.Collection)
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _MAPS = (dict, abc.Mapping, abc.MutableMapping)
+_LIMIT_NAMES = tuple(item.name for item in dataclasses.fields(Limits) if item.name != "unique")
 _NUMBER_LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of"})
 
 
@@ -375,15 +375,14 @@ def _annotated_doc(metadata: tuple[Any, ...]) -> str:
 
 
 def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
+    """Adds the constraints that stand in the metadata of an ``Annotated`` or a field."""
     found: dict[str, Any] = {}
     for item in metadata:
         if isinstance(item, FieldInfo):
             form = _limited(form, item.metadata, path)
-        for name in Limits.__dataclass_fields__:
-            if name != "unique" and (value := getattr(item, name, None)) is not None:
+        for name in _LIMIT_NAMES:
+            if (value := getattr(item, name, None)) is not None:
                 found[name] = getattr(value, "pattern", value) if name == "pattern" else value
-        if isinstance(item, pydantic.types.UuidVersion | str) or found:
-            continue
     if not found:
         return form
     if isinstance(form, UnionOf):
@@ -394,19 +393,12 @@ def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
     numeric = isinstance(form, Scalar) and form.kind in ("int", "float", "decimal")
     textual = isinstance(form, Scalar) and form.kind in ("str", "url", "email")
     sized = textual or isinstance(form, ListOf | TupleOf | MapOf)
-    for name in found:
+    for name, value in found.items():
         fits = numeric if name in _NUMBER_LIMITS else textual if name == "pattern" else sized
         if not fits:
-            raise _refusal(
-                path, f"the constraint {name}={found[name]!r} does not go with its type", "drop it"
-            )
+            raise _refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")
     assert isinstance(form, Scalar | ListOf | TupleOf | MapOf)
     return dataclasses.replace(form, limits=dataclasses.replace(form.limits, **found))
-
-
-def is_recursive(form: Form) -> bool:
-    """Whether ``form`` refers to a definition anywhere inside."""
-    return any(isinstance(part, Ref) for part in walk(form))
 
 
 def _name(source: Any) -> str:

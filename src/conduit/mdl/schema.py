@@ -130,8 +130,10 @@ def _limits(limits: Limits, size: str, kind: str = "") -> Schema:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A schema that an engine can take. ``changes`` names what the mask no longer enforces, or enforces otherwise;
-    validation still does."""
+    """A schema that an engine can take.
+
+    ``changes`` names what the mask no longer enforces, or enforces otherwise; validation still does.
+    """
 
     schema: Schema
     changes: tuple[str, ...]
@@ -140,9 +142,9 @@ class Lowered:
 def lower(schema: Schema, engine: Engine) -> Lowered:
     """Rewrites what the engine's grammar would refuse.
 
-    Facts for llguidance 1.9: it refuses ``uniqueItems``, ``propertyNames``, the formats ``uri`` and ``binary`` and
-    look-around; patterns match anywhere unless anchored, which costs grammar states; ``oneOf`` is refused where
-    branches overlap. Free white space is switched off, because a model may write it without end.
+    Facts for llguidance 1.9: it refuses ``uniqueItems``, ``propertyNames``, the formats ``uri`` and ``binary``
+    and look-around, and ``oneOf`` where branches overlap. Free white space is switched off, because a model may
+    write it without end.
     """
     if engine != "llguidance":
         raise ValueError(f"unknown engine {engine!r}")
@@ -170,14 +172,12 @@ def _lower(schema: Any, path: str, note: Callable[[str], None]) -> Any:
             note(f"{where}: left to validation")
         elif keyword == "pattern" and _LOOK_AROUND.search(value):
             note(f"{where}: look-around, left to validation")
-        elif keyword == "pattern":
-            result[keyword] = value
         elif keyword in _NAMED:
             result[keyword] = {name: _lower(part, f"{where}.{name}", note) for name, part in value.items()}
         elif keyword == "oneOf":
             note(f"{where}: any of them")
             result["anyOf"] = _lower(value, where, note)
-        elif keyword in ("enum", "const", "default", "examples"):
+        elif keyword in ("pattern", "enum", "const", "default", "examples"):
             result[keyword] = value
         else:
             result[keyword] = _lower(value, where, note)

@@ -1,7 +1,7 @@
 """MDL text: how a form is written for a model, and the older seed form of it.
 
-The grammar is in ``docs/mdl.md``. One writer serves both: the seed form writes bare types, MDL/1 adds constraints,
-defaults and docs, and names records that come up more than once.
+The grammar is in ``docs/mdl.md``. One writer serves both: the seed form writes bare types, MDL/1 adds
+constraints, defaults and docs, and names records that come up more than once.
 """
 
 from __future__ import annotations
