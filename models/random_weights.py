@@ -123,7 +123,10 @@ def _tokenizer(vocab: int) -> Tokenizer:
 
 def _filler() -> list[str]:
     """Made-up words, so that the vocabulary fills up and every row of the embedding has a text."""
-    onsets, vowels = ["b", "br", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "z"], "aeiou"
+    onsets, vowels = (
+        ["b", "br", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "z"],
+        "aeiou",
+    )
     syllables = [onset + vowel for onset in onsets for vowel in vowels]
     return [f" {first}{second}" for first in syllables for second in syllables]
 

@@ -17,7 +17,8 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("suite")
 
-_MARK = "CONDUIT_TEST_SESSION"
+# Not CONDUIT_...: replicas do not inherit those.
+_MARK = "PYTEST_OF_CONDUIT"
 _GRACE_S = 15.0
 
 
@@ -76,7 +77,7 @@ def _marked(process: psutil.Process) -> bool:
 def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Each test has records, nodes and a project of its own, and no variable of the user's."""
     folder = tmp_path_factory.mktemp("conduit")
-    for name in [name for name in os.environ if name.startswith("CONDUIT_") and name != _MARK]:
+    for name in [name for name in os.environ if name.startswith("CONDUIT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(folder))
     monkeypatch.setenv("CONDUIT_PROJECT", str(folder))

@@ -1,0 +1,37 @@
+"""How many threads the engine's kernels may use.
+
+The kernels wait for each other by spinning. With more threads than processors a step takes fifty times as long, and a
+model that fits the processor's cache gains nothing from a second thread. So: one thread for small models, otherwise
+the processors that this process may really use. `RAYON_NUM_THREADS` set from outside wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+SMALL_MODEL_BYTES = 64 * 1024 * 1024
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_processors(quota: Path = _QUOTA) -> int:
+    """Return the processors left by the affinity mask and the container's quota; at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share, period = quota.read_text().split()
+        if share != "max":
+            count = min(count, int(share) // int(period))
+    except (OSError, ValueError):
+        pass  # no such quota on this system
+    return max(1, count)
+
+
+def kernel_threads(folders: Iterable[Path | None]) -> int:
+    """Return the threads for these model folders; None is a model of unknown size."""
+    small = all(folder is not None and _weight_bytes(folder) <= SMALL_MODEL_BYTES for folder in folders)
+    return 1 if small else usable_processors()
+
+
+def _weight_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -1,0 +1,86 @@
+"""The commands and their options; each command's work is in the module of its name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from conduit.cli.render import AsJson
+
+app = typer.Typer(
+    name="conduit",
+    help="Typed dataflows over open language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Leave the Prefect UI and the replicas up; `conduit down` ends them."),
+    ] = False,
+    model: Annotated[
+        str, typer.Option(help="Another model: a folder in the Hugging Face layout, or an id on the hub.")
+    ] = "conduit/tiny",
+    as_json: AsJson = False,
+) -> None:
+    """Run a typed flow on a real model, end to end, and stop all that it started."""
+    from conduit.cli import demo as room
+
+    room.run(keep=keep, model=model, as_json=as_json)
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check this machine: what was found, and what to do about it."""
+    from conduit.cli import doctor as room
+
+    room.run(as_json=as_json)
+
+
+@app.command()
+def status(
+    *,
+    everywhere: Annotated[bool, typer.Option("--all", help="Those of all projects.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the deployments of this project, their replicas, and the Prefect server that the demo left up."""
+    from conduit.cli import status as room
+
+    room.run(everywhere=everywhere, as_json=as_json)
+
+
+@app.command()
+def gc(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--yes", help="Only say what would be removed, or remove it.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Remove deployments of this project that no running program wants, and replicas that no record knows."""
+    from conduit.cli import down as room
+
+    room.collect(dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def down(*, as_json: AsJson = False) -> None:
+    """Stop all of this project's deployments, and all that `conduit demo --keep` left up."""
+    from conduit.cli import down as room
+
+    room.run(as_json=as_json)
+
+
+@app.command()
+def version(*, as_json: AsJson = False) -> None:
+    """Print the versions of Conduit and of what it stands on."""
+    from conduit.cli import versions as room
+
+    room.run(as_json=as_json)

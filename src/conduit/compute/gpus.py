@@ -1,0 +1,33 @@
+"""The GPU types that can be asked for by name. Prices, memory and who offers them are not here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class GPUS(StrEnum):
+    """GPU types; the value is the name that people and messages use."""
+
+    NVIDIA_T4 = "NVIDIA T4"
+    NVIDIA_L4 = "NVIDIA L4"
+    NVIDIA_L40 = "NVIDIA L40"
+    NVIDIA_L40S = "NVIDIA L40S"
+    NVIDIA_A10 = "NVIDIA A10"
+    NVIDIA_A30 = "NVIDIA A30"
+    NVIDIA_A40 = "NVIDIA A40"
+    NVIDIA_RTX_3090 = "NVIDIA RTX 3090"
+    NVIDIA_RTX_4090 = "NVIDIA RTX 4090"
+    NVIDIA_RTX_5090 = "NVIDIA RTX 5090"
+    NVIDIA_RTX_A4000 = "NVIDIA RTX A4000"
+    NVIDIA_RTX_A5000 = "NVIDIA RTX A5000"
+    NVIDIA_RTX_A6000 = "NVIDIA RTX A6000"
+    NVIDIA_RTX_4000_ADA = "NVIDIA RTX 4000 Ada"
+    NVIDIA_RTX_6000_ADA = "NVIDIA RTX 6000 Ada"
+    NVIDIA_RTX_PRO_6000 = "NVIDIA RTX PRO 6000"
+    NVIDIA_A100_40GB = "NVIDIA A100 40GB"
+    NVIDIA_A100_80GB = "NVIDIA A100 80GB"
+    NVIDIA_H100_80GB = "NVIDIA H100 80GB"
+    NVIDIA_H100_NVL = "NVIDIA H100 NVL"
+    NVIDIA_H200 = "NVIDIA H200"
+    NVIDIA_B200 = "NVIDIA B200"
+    AMD_MI300X = "AMD MI300X"

@@ -1,0 +1,62 @@
+"""One call of a block with its options: retries, time limit, handles in place of values.
+
+A generator's call here is its run to the end, and its value the list of its items: that is what ``submit`` and
+``map`` give. Lazy iteration is the block's own ``__call__``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from conduit.dataflow import futures, limits
+from conduit.dataflow.contract import Kind
+
+if TYPE_CHECKING:
+    from conduit.dataflow.block_base import BlockBase
+
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """The arguments, with values in place of handles; waits for them."""
+    return futures.resolved(args, kwargs) if futures.handles((*args, *kwargs.values())) else (args, kwargs)
+
+
+async def given_async(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """``given`` without holding up the event loop."""
+    if not futures.handles((*args, *kwargs.values())):
+        return args, kwargs
+    return await anyio.to_thread.run_sync(futures.resolved, args, kwargs)
+
+
+def once(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One attempt of a synchronous block."""
+    args, kwargs = given(args, kwargs)
+    if block.definition.kind is Kind.GENERATOR:
+        return list(block.definition.invoke(args, kwargs))
+    if (timeout_s := block.options.timeout_s) is not None:
+        return block.definition.invoke_within(args, kwargs, timeout_s)
+    return block.definition.invoke(args, kwargs)
+
+
+async def once_async(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One attempt of an asynchronous block."""
+    args, kwargs = await given_async(args, kwargs)
+    if block.definition.kind is Kind.ASYNC_GENERATOR:
+        return [item async for item in block.definition.invoke(args, kwargs)]
+    if (timeout_s := block.options.timeout_s) is not None:
+        return await block.definition.invoke_within(args, kwargs, timeout_s)
+    return await block.definition.invoke(args, kwargs)
+
+
+def full(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A synchronous block's call with its retries."""
+    return limits.attempt(lambda: once(block, args, kwargs), block.options)
+
+
+async def full_async(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """An asynchronous block's call with its retries."""
+    return await limits.attempt_async(lambda: once_async(block, args, kwargs), block.options)

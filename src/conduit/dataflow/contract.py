@@ -1,0 +1,234 @@
+"""What a signature promises: the validators of a function's arguments, result and yielded items.
+
+They are built by pydantic at the first call and not at definition, so that a block may name types that are defined
+below it. This module reads signatures; it runs no block.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from enum import Enum
+from typing import Any, NoReturn
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, validate_call
+from pydantic.errors import PydanticUserError
+
+from conduit.errors import BlockDefinitionError, BlockInputError, BlockOutputError
+
+_CONFIG = ConfigDict(arbitrary_types_allowed=True)
+_SYNC_STREAMS = (Generator, Iterator, Iterable)
+_ASYNC_STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
+
+Validator = Callable[[Any], Any]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Kind(Enum):
+    """How a function gives its result."""
+
+    SYNC = "function"
+    ASYNC = "async function"
+    GENERATOR = "generator"
+    ASYNC_GENERATOR = "async generator"
+
+
+def kind_of(function: Callable[..., Any]) -> Kind:
+    """The kind of a function; one that returns an iterator without ``yield`` is a generator as well."""
+    if inspect.isasyncgenfunction(function):
+        return Kind.ASYNC_GENERATOR
+    if inspect.iscoroutinefunction(function):
+        return Kind.ASYNC
+    if inspect.isgeneratorfunction(function):
+        return Kind.GENERATOR
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    if isinstance(annotation, str):
+        # Only the outer name matters, and it may be told before all names of the annotation exist.
+        name = annotation.split("[")[0].rpartition(".")[2].strip()
+        if name in ("Iterator", "Generator"):
+            return Kind.GENERATOR
+        return Kind.ASYNC_GENERATOR if name in ("AsyncIterator", "AsyncGenerator") else Kind.SYNC
+    origin = typing.get_origin(annotation) or annotation
+    if origin in (Iterator, Generator):
+        return Kind.GENERATOR
+    return Kind.ASYNC_GENERATOR if origin in (AsyncIterator, AsyncGenerator) else Kind.SYNC
+
+
+class Contract:
+    """The validated border of one function.
+
+    Attributes:
+        arguments: Takes the call's arguments and gives them back validated, as positional and named ones.
+        result: Takes the returned value and gives it back validated.
+        item: The same for each yielded item of a generator.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str, kind: Kind, names: dict[str, Any] | None
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.kind = kind
+        self._names = names
+        self.signature = inspect.signature(function)
+        self.arguments: Callable[..., Arguments] = self._first_arguments
+        self.result: Validator = self._first_result
+        self.item: Validator = self._first_item
+
+    def typed(self) -> Callable[..., Any]:
+        """The function, or where its annotations are texts a copy that has the types instead."""
+        annotations = getattr(self.function, "__annotations__", {})
+        if not any(isinstance(annotation, str) for annotation in annotations.values()):
+            return self.function
+        if not isinstance(self.function, types.FunctionType):
+            return self.function
+        copy = types.FunctionType(
+            self.function.__code__,
+            self.function.__globals__,
+            self.function.__name__,
+            self.function.__defaults__,
+            self.function.__closure__,
+        )
+        copy.__kwdefaults__ = self.function.__kwdefaults__
+        copy.__doc__, copy.__module__ = self.function.__doc__, self.function.__module__
+        copy.__qualname__ = self.function.__qualname__
+        copy.__annotations__ = self._hints()
+        return copy
+
+    def _hints(self) -> dict[str, Any]:
+        closure = inspect.getclosurevars(self.function).nonlocals
+        try:
+            return typing.get_type_hints(
+                self.function, localns={**(self._names or {}), **closure}, include_extras=True
+            )
+        except Exception as error:
+            raise BlockDefinitionError(
+                f"The annotations of block {self.name!r} cannot be read: {error}.",
+                hint="Import or define the named types before the block's first call.",
+                block=self.name,
+            ) from error
+
+    def _first_arguments(self, *args: Any, **kwargs: Any) -> Arguments:
+        self._build()
+        return self.arguments(*args, **kwargs)
+
+    def _first_result(self, value: Any) -> Any:
+        self._build()
+        return self.result(value)
+
+    def _first_item(self, value: Any) -> Any:
+        self._build()
+        return self.item(value)
+
+    def _build(self) -> None:
+        hints = self._hints()
+        parameters = [
+            p.replace(annotation=hints.get(p.name, p.annotation)) for p in self.signature.parameters.values()
+        ]
+
+        def taken(*args: Any, **kwargs: Any) -> Arguments:
+            return args, kwargs
+
+        # pydantic reads the stand-in's signature, so it validates the arguments and calls no user code: an error
+        # that it raises can only be an argument's.
+        taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # functions take it
+        taken.__annotations__ = {k: v for k, v in hints.items() if k != "return"}
+        taken.__module__, taken.__qualname__ = self.function.__module__, self.function.__qualname__
+        taken.__name__ = getattr(self.function, "__name__", self.name)
+        try:
+            arguments = validate_call(config=_CONFIG)(taken)
+            result, item = self._results(hints.get("return", Any))
+        except PydanticUserError as error:
+            raise BlockDefinitionError(
+                f"The signature of block {self.name!r} cannot be validated: {error.message}",
+                hint="Annotate with types that pydantic knows, or with Any.",
+                block=self.name,
+            ) from error
+        self.item, self.result = item, result
+        self.arguments = arguments
+
+    def _results(self, returned: Any) -> tuple[Validator, Validator]:
+        if self.kind in (Kind.SYNC, Kind.ASYNC):
+            return _validator(returned), _unchecked
+        streams = _SYNC_STREAMS if self.kind is Kind.GENERATOR else _ASYNC_STREAMS
+        parts = typing.get_args(returned)
+        if returned is not Any and typing.get_origin(returned) not in streams and returned not in streams:
+            wanted = "Iterator[T]" if self.kind is Kind.GENERATOR else "AsyncIterator[T]"
+            raise BlockDefinitionError(
+                f"Block {self.name!r} yields, but is annotated to return {returned!r}.",
+                hint=f"Annotate it with {wanted}, T being the type of one item.",
+                block=self.name,
+            )
+        whole = parts[2] if self.kind is Kind.GENERATOR and len(parts) == 3 else Any
+        return _validator(whole), _validator(parts[0] if parts else Any)
+
+    def refuse_arguments(self, error: ValidationError) -> NoReturn:
+        """Raises a validation error of the arguments as ours."""
+        lines, first = [], None
+        names = list(self.signature.parameters)
+        for problem in error.errors(include_url=False, include_context=False):
+            path = list(problem["loc"])
+            if path and isinstance(path[0], int) and path[0] < len(names):
+                path[0] = names[path[0]]
+            first = first if first is not None or not path else str(path[0])
+            lines.append(f"{_path(path)}: {problem['msg']} (got {_shown(problem)})")
+        raise BlockInputError(
+            f"Block {self.name!r} cannot take {'this argument' if len(lines) == 1 else 'these arguments'}: "
+            + "; ".join(lines),
+            hint=f"Its signature is {self.name}{self.signature}.",
+            block=self.name,
+            parameter=first,
+        ) from error
+
+    def refuse_result(self, error: ValidationError, what: str = "returned") -> NoReturn:
+        """Raises a validation error of a returned or yielded value as ours."""
+        lines = [
+            f"{_path(problem['loc'])}: {problem['msg']} (got {_shown(problem)})".removeprefix(": ")
+            for problem in error.errors(include_url=False, include_context=False)
+        ]
+        raise BlockOutputError(
+            f"Block {self.name!r} {what} a value that does not fit its signature: " + "; ".join(lines),
+            hint=f"Return what {self.name}{self.signature} promises, or correct its return annotation.",
+            block=self.name,
+        ) from error
+
+
+def _validator(annotation: Any) -> Validator:
+    if annotation is Any:
+        return _unchecked
+    try:
+        return TypeAdapter(annotation, config=_CONFIG).validate_python
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+    # Models, dataclasses and typed dicts bring their own configuration and take no other.
+    return TypeAdapter(annotation).validate_python
+
+
+def _unchecked(value: Any) -> Any:
+    return value
+
+
+def _path(location: Iterable[int | str]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _shown(problem: Any) -> str:
+    value = problem["input"]
+    if problem["type"] in ("missing_argument", "missing"):
+        return "nothing"
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'}, {type(value).__name__}"

@@ -1,0 +1,46 @@
+"""The LMLite resource: a deployment of models, its replicas, and the calls to them.
+
+``LMLiteResource`` is the class; functions on deployments from outside are for the command line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conduit.lmlite.config import ModelConfig
+from conduit.lmlite.health import Health, ReplicaHealth
+from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
+from conduit.lmlite.resource import Endpoint, LMLiteResource
+from conduit.lmlite.substitute import Substitute, override
+
+if TYPE_CHECKING:
+    from conduit.lmlite.inventory import DeploymentView, NodeSummary, Removed, collect, deployments, down
+
+__all__ = [
+    "DeploymentView",
+    "Endpoint",
+    "Health",
+    "LMLiteResource",
+    "LMReply",
+    "LMRequest",
+    "ModelConfig",
+    "NodeSummary",
+    "Removed",
+    "ReplicaHealth",
+    "Sampling",
+    "Substitute",
+    "collect",
+    "deployments",
+    "down",
+    "flow_run_id",
+    "override",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily: they bring the database library, which a program that only calls blocks may never need.
+    if name in __all__:
+        from conduit.lmlite import inventory
+
+        return getattr(inventory, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

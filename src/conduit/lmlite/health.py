@@ -1,0 +1,51 @@
+"""How a deployment is: plain values, easily turned into JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ReplicaHealth:
+    """One replica.
+
+    Attributes:
+        node_id: Its node.
+        replica: Its number in the deployment.
+        state: The state in the records, or ``lost`` when its process is gone.
+        url: Its server's base URL; ``None`` while it is not known.
+        ready: All of its models are.
+        models: For each model id ``starting``, ``ready`` or ``failed``.
+        reasons: For each failed model id, why.
+        log: Path of its log.
+    """
+
+    node_id: str
+    replica: int
+    state: str
+    url: str | None = None
+    ready: bool = False
+    models: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    log: str | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """One deployment.
+
+    Attributes:
+        key: Its name in the records.
+        state: ``absent``, ``starting``, ``ready``, ``stopped`` or ``failed``, as recorded.
+        ready: As many replicas as are wanted are ready.
+        wanted_replicas: How many the configuration asks for.
+        replicas: Those that there are.
+        reason: Why the state is what it is, where that is known.
+    """
+
+    key: str
+    state: str
+    ready: bool
+    wanted_replicas: int
+    replicas: tuple[ReplicaHealth, ...]
+    reason: str | None = None

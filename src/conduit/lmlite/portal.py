@@ -1,0 +1,121 @@
+"""The one background event loop on which all of ``lmlite``'s I/O runs.
+
+Threads and other event loops hand it coroutines and wait; so connections, round robin and deployments have one
+home, and the synchronous interface is the asynchronous one. It starts at first use and ends with the process; a
+forked child gets one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from conduit.errors import ConduitError
+
+T = TypeVar("T")
+
+_STOP_TIMEOUT_S = 5.0
+
+
+class Portal:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._started = threading.Event()
+        # A daemon: a sync call that never returns must not keep the process; `close` runs at exit all the same.
+        self._thread = threading.Thread(target=self._run, name="conduit-portal", daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    def _run(self) -> None:
+        asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._started.set()
+        await self._stop.wait()
+        for closer in reversed(self._closers):
+            await closer()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take work."""
+        return self._thread.is_alive()
+
+    def at_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """Has ``closer`` awaited on the loop when it ends."""
+        self._closers.append(closer)
+
+    def submit(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Future[T]:
+        """Starts ``function(*args)`` on the loop; cancelling the future cancels it there."""
+        return asyncio.run_coroutine_threadsafe(function(*args), self._loop)
+
+    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Runs ``function(*args)`` on the loop and waits; an interrupt cancels it there.
+
+        Raises:
+            ConduitError: Called on the loop's own thread, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            raise ConduitError(
+                "A synchronous call was made on Conduit's own event loop, where it would wait for itself.",
+                hint="Use the asynchronous form here: `await lm.acall(...)`.",
+            )
+        future = self.submit(function, *args)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def acall(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """The same from a coroutine of any loop."""
+        if asyncio.get_running_loop() is self._loop:
+            return await function(*args)
+        return await asyncio.wrap_future(self.submit(function, *args))
+
+    def close(self) -> None:
+        """Cancels what still runs, closes connections and ends the thread."""
+        if self.alive:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_STOP_TIMEOUT_S)
+
+
+_lock = threading.Lock()
+_portal: Portal | None = None
+_of_parents: list[Portal] = []
+
+
+def portal() -> Portal:
+    """This process's portal, started now if need be."""
+    global _portal  # noqa: PLW0603
+    with _lock:
+        if _portal is None or not _portal.alive:
+            _portal = Portal()
+        return _portal
+
+
+def _close() -> None:
+    if _portal is not None:
+        _portal.close()
+
+
+def _after_fork() -> None:
+    # The parent's loop is kept, unused: collecting its sockets here would take them from the parent's epoll.
+    global _portal, _lock
+    if _portal is not None:
+        _of_parents.append(_portal)
+    _portal, _lock = None, threading.Lock()
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,432 @@
+"""Blocks in real flows, against a real Prefect server: tasks, edges, failures, retries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from conduit import LMLite, ModelConfig, override
+from conduit.dataflow import ItemFailure, block, require_server
+from conduit.errors import BlockInputError, BlockOutputError, BlockTimeout, MapFailed
+from conduit.testing import FakeLM
+
+DEADLINE_S = 30.0
+
+
+@dataclass
+class Page:
+    text: str
+    status: int = 200
+
+
+@dataclass
+class Ticket:
+    summary: str
+    length: int
+
+
+lm = LMLite(models=[ModelConfig("conduit/tiny", max_model_concurrency=8)])
+
+
+@block
+def fetch(url: str) -> Page:
+    return Page("\n".join(f"message number {number}" for number in range(150)))
+
+
+@block
+def split(text: str) -> list[str]:
+    return text.split("\n")
+
+
+@lm.block
+def extract(message: str) -> Ticket:
+    """Read a message."""
+
+
+@block
+def insert(table: str, rows: list[Ticket]) -> int:
+    return len(rows)
+
+
+@block
+def double(number: int) -> int:
+    return number * 2
+
+
+@block
+async def adouble(number: int) -> int:
+    return number * 2
+
+
+@block
+def picky(number: int) -> int:
+    if number % 3 == 0:
+        raise ValueError(f"three divides {number}")
+    return number
+
+
+@dataclass
+class Run:
+    """What the server knows of a flow run."""
+
+    state: str
+    tasks: list[dict[str, Any]]
+    nodes: dict[str, dict[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(task["name"] for task in self.tasks)
+
+    def edges(self) -> set[tuple[str, str]]:
+        """Edges of the graph, by the names of blocks and batches."""
+        labels = {key: _plain(node["label"]) for key, node in self.nodes.items()}
+        return {
+            (labels[parent["id"]], labels[key]) for key, node in self.nodes.items() for parent in node["parents"]
+        }
+
+
+def _plain(label: str) -> str:
+    """A label without the suffix that Prefect adds to single calls."""
+    return label if label.endswith("]") else label.rpartition("-")[0]
+
+
+Runner = Callable[..., tuple[Any, Run]]
+
+
+@pytest.fixture
+def run(prefect_server: str) -> Runner:
+    """Runs a function as a flow and gives its result or error, and what the server knows of the run."""
+    from prefect import flow
+    from prefect.states import get_state_exception
+
+    def outcome(function: Callable[..., Any]) -> tuple[Any, Run]:
+        made = flow(function)
+        if asyncio.iscoroutinefunction(function):
+            state = asyncio.run(made(return_state=True))
+        else:
+            state = made(return_state=True)
+        result = state.data if state.is_completed() else asyncio.run(_exception(state))
+        value = getattr(result, "result", result)
+        return value, _known(prefect_server, str(state.state_details.flow_run_id))
+
+    async def _exception(state: Any) -> BaseException:
+        return await get_state_exception(state)
+
+    return outcome
+
+
+def _known(api: str, run_id: str) -> Run:
+    deadline = time.monotonic() + DEADLINE_S
+    with httpx.Client(base_url=api, timeout=10) as client:
+        while True:
+            state = client.get(f"/flow_runs/{run_id}").json()["state"]["type"]
+            tasks = client.post(
+                "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
+            ).json()
+            graph = client.get(f"/flow_runs/{run_id}/graph-v2").json()
+            # Task states travel by an event stream and arrive after the flow's own end.
+            ended = all(task["state_type"] in ("COMPLETED", "FAILED", "CRASHED") for task in tasks)
+            if (ended and len(graph["nodes"]) == len(tasks) and _steady(client, run_id, len(tasks))) or (
+                time.monotonic() > deadline
+            ):
+                return Run(state, tasks, dict(graph["nodes"]))
+            time.sleep(0.2)
+
+
+def _steady(client: httpx.Client, run_id: str, seen: int) -> bool:
+    time.sleep(0.5)
+    body = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
+    return len(client.post("/task_runs/filter", json=body).json()) == seen
+
+
+def test_the_graph_shows_every_step_of_a_mapped_flow(run: Runner) -> None:
+    def inbox() -> int:
+        messages = split(fetch("http://x").text)
+        tickets = extract.map(messages, batch=64)
+        return insert("tickets", tickets)
+
+    with override(lm=FakeLM({"extract": lambda message: Ticket(message, len(message))})) as fake:
+        result, known = run(inbox)
+    assert result == 150
+    assert len(fake.calls) == 150
+    batches = ["extract[0:64]", "extract[64:128]", "extract[128:150]"]
+    assert known.edges() == {
+        ("fetch", "split"),
+        *(("split", batch) for batch in batches),
+        *((batch, "insert") for batch in batches),
+    }
+    assert [task["state_type"] for task in known.tasks] == ["COMPLETED"] * 6
+    assert all(task["tags"] == ["conduit"] for task in known.tasks)
+
+
+def test_edges_survive_slices_gathered_lists_and_fields(run: Runner) -> None:
+    @block
+    def join(texts: list[str]) -> str:
+        return " ".join(texts)
+
+    def inbox() -> None:
+        messages = split(fetch("http://x").text)
+        first, second = join(messages[:2]), join([messages[7], "of the user's own"])
+        double(len(first))
+        pages = fetch.map(["a", "b"], batch=1)
+        split.map([page.text for page in pages], batch=1)
+        insert("t", [Ticket(first, 1), Ticket(second, 2)])
+
+    _, known = run(inbox)
+    assert known.edges() == {
+        ("fetch", "split"),
+        ("split", "join"),
+        ("fetch[0:1]", "split[0:1]"),
+        ("fetch[1:2]", "split[1:2]"),
+        ("join", "insert"),
+    }
+
+
+def test_the_results_of_a_map_are_known_as_a_whole(run: Runner) -> None:
+    @block
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    def flow() -> int:
+        # Small numbers have no identity of their own: only the list tells where they came from.
+        return total(double.map([1, 2, 3], batch=2))
+
+    result, known = run(flow)
+    assert result == 12
+    assert known.edges() == {("double[0:2]", "total"), ("double[2:3]", "total")}
+
+
+def test_async_flows_calls_maps_and_generators(run: Runner) -> None:
+    @block
+    async def count(to: int) -> AsyncIterator[int]:
+        for number in range(1000, 1000 + to):
+            yield number
+
+    async def flow() -> list[Any]:
+        one = await adouble(500)
+        many = await adouble.map([one, 2, 3], batch=2)
+        return [one, many, [await adouble(number) async for number in count(2)]]
+
+    result, known = run(flow)
+    assert result == [1000, [2000, 4, 6], [2000, 2002]]
+    assert {("adouble", "adouble[0:2]"), ("count", "adouble")} <= known.edges()
+    assert [_plain(name) for name in known.names].count("adouble") == 3
+    assert known.state == "COMPLETED"
+
+
+def test_a_generator_block_is_one_task_and_its_consumers_are_their_own(run: Runner) -> None:
+    @block
+    def count(to: int) -> Iterator[int]:
+        yield from range(1000, 1000 + to)
+
+    def flow() -> list[int]:
+        return [double(number) for number in count(2)]
+
+    result, known = run(flow)
+    assert result == [2000, 2002]
+    assert sorted(_plain(name) for name in known.names) == ["count", "double", "double"]
+    assert known.edges() == {("count", "double")}
+    assert all(not node["encapsulating"] for node in known.nodes.values())
+
+
+def test_a_generator_left_early_ends_well(run: Runner) -> None:
+    closed = []
+
+    @block
+    def count() -> Iterator[int]:
+        try:
+            number = 0
+            while True:
+                yield number
+                number += 1
+        finally:
+            closed.append(True)
+
+    def flow() -> int:
+        items = count()
+        found = next(number for number in items if number == 3)
+        items.close()
+        return double(found)
+
+    result, known = run(flow)
+    assert result == 6
+    assert closed == [True]
+    assert {task["state_type"] for task in known.tasks} == {"COMPLETED"}
+
+
+def test_submitted_calls_run_as_tasks_and_futures_make_edges(run: Runner) -> None:
+    def flow() -> int:
+        first = double.submit(1)
+        second = double.submit(first)
+        return insert("t", []) + double(second) + adouble.submit(1).result()
+
+    result, known = run(flow)
+    assert result == 10
+    assert ("double", "double") in known.edges()
+    assert len(known.tasks) == 5
+
+
+def test_a_failed_submission_raises_its_own_error_downstream(run: Runner) -> None:
+    def flow() -> int:
+        return double.submit(picky.submit(3)).result()
+
+    error, known = run(flow)
+    assert isinstance(error, ValueError)
+    assert str(error) == "three divides 3"
+    assert known.state == "FAILED"
+    assert [task["state_type"] for task in known.tasks] == ["FAILED", "FAILED"]
+
+
+def test_a_failed_item_fails_its_batch_and_the_flow(run: Runner) -> None:
+    error, known = run(lambda_flow(lambda: picky.map([1, 2, 3, 4], batch=2)))
+    assert isinstance(error, MapFailed)
+    assert list(error.failures) == [2]
+    assert isinstance(error.failures[2], ValueError)
+    assert error.total == 4
+    assert known.state == "FAILED"
+    states = {task["name"]: task["state_type"] for task in known.tasks}
+    assert states == {"picky[0:2]": "COMPLETED", "picky[2:4]": "FAILED"}
+
+
+def lambda_flow(body: Callable[[], Any]) -> Callable[[], Any]:
+    def flow() -> Any:
+        return body()
+
+    return flow
+
+
+def test_an_async_map_fails_its_batch_and_the_flow(run: Runner) -> None:
+    @block
+    async def apicky(number: int) -> int:
+        return picky.raw(number)
+
+    async def flow() -> list[int]:
+        return await apicky.map([1, 2, 3, 4], batch=2)
+
+    error, known = run(flow)
+    assert isinstance(error, MapFailed)
+    assert list(error.failures) == [2]
+    assert known.state == "FAILED"
+
+
+def test_collected_failures_stand_in_place(run: Runner) -> None:
+    def flow() -> list[Any]:
+        return picky.map([1, 3, 2], batch=2, errors="collect", concurrency=2)
+
+    result, known = run(flow)
+    assert result[0] == 1
+    assert isinstance(result[1], ItemFailure)
+    assert result[1].index == 1
+    assert known.state == "COMPLETED"
+
+
+def test_wrong_arguments_and_results_fail_the_task_with_typed_errors(run: Runner) -> None:
+    @block
+    def wrong() -> Page:
+        return 3
+
+    error, known = run(lambda_flow(lambda: double("x")))
+    assert isinstance(error, BlockInputError)
+    assert [task["state_type"] for task in known.tasks] == ["FAILED"]
+    error, known = run(lambda_flow(wrong))
+    assert isinstance(error, BlockOutputError)
+    assert known.state == "FAILED"
+
+
+def test_options_reach_the_task(run: Runner) -> None:
+    failures = [OSError("first"), OSError("second")]
+
+    @block(retries=2, tags=["nightly"], name="careful", retry_delay_s=0)
+    def flaky(number: int) -> int:
+        """Reads carefully."""
+        if failures:
+            raise failures.pop()
+        return number
+
+    result, known = run(lambda_flow(lambda: flaky(7)))
+    assert result == 7
+    (task,) = known.tasks
+    assert task["name"].startswith("careful-")
+    assert sorted(task["tags"]) == ["conduit", "nightly"]
+    assert task["run_count"] == 3
+
+
+def test_wrong_arguments_are_not_retried_in_a_flow(run: Runner) -> None:
+    error, known = run(lambda_flow(lambda: double.with_options(retries=3)("x")))
+    assert isinstance(error, BlockInputError)
+    assert known.tasks[0]["run_count"] == 1
+
+
+def test_a_time_limit_holds_in_a_flow(run: Runner) -> None:
+    @block(timeout_s=0.1)
+    async def stuck() -> None:
+        await asyncio.sleep(60)
+
+    async def flow() -> None:
+        await stuck()
+
+    error, known = run(flow)
+    assert isinstance(error, BlockTimeout)
+    assert known.state == "FAILED"
+
+
+def test_a_block_within_a_block_is_part_of_its_task(run: Runner) -> None:
+    @block
+    def outer(number: int) -> list[int]:
+        return [double(number), *double.map([1, 2]), double.submit(3).result()]
+
+    result, known = run(lambda_flow(lambda: outer(1)))
+    assert result == [2, 2, 4, 6]
+    assert [_plain(name) for name in known.names] == ["outer"]
+
+
+def test_blocks_of_a_flow_that_a_block_calls_are_tasks_of_that_flow(run: Runner) -> None:
+    from prefect import flow
+
+    ids = []
+
+    @flow
+    def inner() -> int:
+        from prefect.context import FlowRunContext
+
+        ids.append(str(FlowRunContext.get().flow_run.id))
+        return double(4)
+
+    @block
+    def outer() -> int:
+        return inner()
+
+    result, _ = run(lambda_flow(outer))
+    assert result == 8
+    api = require_server()
+    assert [_plain(name) for name in _known(api, ids[0]).names] == ["double"]
+
+
+def test_methods_are_tasks_too(run: Runner) -> None:
+    class Desk:
+        @block
+        def take(self, number: int) -> int:
+            return number
+
+    result, known = run(lambda_flow(lambda: [Desk().take(1), *Desk().take.map([2, 3])]))
+    assert result == [1, 2, 3]
+    assert sorted(_plain(name) for name in known.names) == ["take", "take[0:2]"]
+
+
+def test_a_blocks_own_connection_failure_is_not_the_servers(run: Runner) -> None:
+    @block
+    def calls_nobody() -> None:
+        raise httpx.ConnectError("nobody listens")
+
+    error, _ = run(lambda_flow(calls_nobody))
+    assert isinstance(error, httpx.ConnectError)
+
+
+def test_a_server_in_reach_is_found(prefect_server: str) -> None:
+    assert require_server() == prefect_server

@@ -1,0 +1,60 @@
+"""Real deployments of a model with random weights, each removed by its test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import random_weights
+from conduit import settings, store
+from conduit.errors import ConduitError
+from conduit.lmlite import LMLiteResource, ModelConfig, down
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_weights.make(
+        tmp_path_factory.mktemp("model") / "m", hidden=64, layers=2, heads=4, intermediate=128
+    )
+
+
+@pytest.fixture
+def deploy(weights: Path) -> Iterator[Callable[..., LMLiteResource]]:
+    """Makes an LMLite on the model; what it starts is ended with the test."""
+
+    def make(*, concurrency: int = 4, max_model_len: int = 4096, **options) -> LMLiteResource:
+        config = ModelConfig(str(weights), max_model_len=max_model_len, max_model_concurrency=concurrency)
+        return LMLiteResource(config, **{"idle_timeout": 120} | options)
+
+    yield make
+    with contextlib.suppress(ConduitError):  # a test may have made the data folder unusable
+        down(settings.load())
+
+
+@pytest.fixture
+def processes() -> Callable[[], list[psutil.Process]]:
+    """The living processes of the current data folder's nodes, by replica."""
+
+    def find() -> list[psutil.Process]:
+        records = store.open_store(settings.load()).nodes(live=True)
+        return [psutil.Process(r.handle["pid"]) for r in records if psutil.pid_exists(r.handle["pid"])]
+
+    return find
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Polls for a condition with a deadline."""
+
+    def wait(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {within_s} s"
+            time.sleep(0.02)
+
+    return wait

@@ -1,0 +1,16 @@
+"""Blocks at module level, as a user's module has them."""
+
+from __future__ import annotations
+
+from conduit.dataflow import block
+
+
+@block
+def double(number: int) -> int:
+    return number * 2
+
+
+class Desk:
+    @block
+    def take(self, number: int) -> int:
+        return number

@@ -1,0 +1,223 @@
+"""``@lm.block``: functions without a body, answered in the model's place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from conduit import LMLite, ModelConfig, block, override
+from conduit.dataflow import ItemFailure
+from conduit.errors import BlockDefinitionError, BlockInputError, MapFailed, ModelNotFound, OutputInvalid
+from conduit.testing import FakeLM
+
+lm = LMLite(models=[ModelConfig("conduit/tiny", max_model_concurrency=4)], replicas=2)
+
+
+@dataclass
+class Ticket:
+    category: Literal["billing", "bug"]
+    urgent: bool
+
+
+@lm.block
+def triage(message: str, hint: str = "none") -> Ticket:
+    """Classify a support message."""
+
+
+@lm.block
+async def atriage(message: str) -> Ticket:
+    """Classify a support message."""
+
+
+class Desk:
+    @lm.block
+    def judge(self, message: str) -> Ticket:
+        """Classify a support message."""
+        raise NotImplementedError
+
+
+def answering(**arguments: Any) -> Ticket:
+    return Ticket("bug" if "crash" in arguments["message"] else "billing", urgent=True)
+
+
+def test_the_model_answers_with_a_value_of_the_return_type() -> None:
+    with override(lm=FakeLM({"triage": answering})) as fake:
+        assert triage("a crash") == Ticket("bug", urgent=True)
+    request = fake.calls[0]
+    assert request.block == "triage"
+    assert request.values == {"message": "a crash", "hint": "none"}
+    assert "Classify a support message." in request.messages[0]["content"]
+    assert request.schema["properties"]["category"] == {"enum": ["billing", "bug"]}
+
+
+def test_async_functions_and_methods_work_alike() -> None:
+    with override(lm=FakeLM(lambda _: Ticket("bug", urgent=False))) as fake:
+        assert asyncio.run(atriage("a")).category == "bug"
+        assert Desk().judge("a").category == "bug"
+        assert asyncio.run(atriage.map(["a", "b"])) == [Ticket("bug", urgent=False)] * 2
+    assert [set(request.values) for request in fake.calls] == [{"message"}] * 4
+
+
+def test_map_asks_once_for_each_item_in_order() -> None:
+    messages = ["a crash", "a bill", "another crash"] * 5
+    with override(lm=FakeLM({"triage": answering})) as fake:
+        tickets = triage.map(messages, batch=4, hint="h")
+    assert [t.category for t in tickets] == ["bug", "billing", "bug"] * 5
+    assert len(fake.calls) == 15
+    assert {request.values["hint"] for request in fake.calls} == {"h"}
+
+
+def test_map_keeps_as_many_requests_under_way_as_the_replicas_take() -> None:
+    running, most = 0, 0
+
+    async def slow(**_: Any) -> Ticket:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        deadline = time.monotonic() + 5
+        while running < 16 and most < 16 and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
+        running -= 1
+        return Ticket("bug", urgent=False)
+
+    with override(lm=FakeLM({"triage": slow})):
+        triage.map(["m"] * 40, batch=8)
+    # Two replicas of four at a time, and as many again in their queues.
+    assert most == 16
+
+
+def test_wrong_arguments_reach_no_model() -> None:
+    with override(lm=FakeLM()) as fake:
+        with pytest.raises(BlockInputError):
+            triage(3)
+        with pytest.raises(BlockInputError):
+            asyncio.run(atriage(3))
+    assert fake.calls == []
+
+
+def test_an_answer_that_never_fits_is_the_items_failure() -> None:
+    with override(lm=FakeLM({"triage": lambda **_: FakeLM.raw("nonsense")})):
+        with pytest.raises(OutputInvalid):
+            triage("a")
+        with pytest.raises(MapFailed) as failed:
+            triage.map(["a"])
+        (failure,) = triage.map(["a"], errors="collect")
+    assert isinstance(failed.value.failures[0], OutputInvalid)
+    assert isinstance(failure, ItemFailure)
+    assert isinstance(failure.error, OutputInvalid)
+
+
+def test_sampling_options_reach_the_request() -> None:
+    @lm.block(temperature=0.5, max_tokens=7, seed=3, retries=1)
+    def drawn(message: str) -> Ticket:
+        """Classify."""
+
+    with override(lm=FakeLM()) as fake:
+        drawn("a")
+    sampling = fake.calls[0].sampling
+    assert (sampling.temperature, sampling.max_tokens, sampling.seed) == (0.5, 7, 3)
+    assert drawn.options.retries == 1
+
+
+def test_an_unknown_model_is_refused() -> None:
+    @lm.block(model_id="other/model")
+    def other(message: str) -> Ticket:
+        """Classify."""
+
+    with override(lm=FakeLM()), pytest.raises(ModelNotFound):
+        other("a")
+
+
+def test_raw_asks_the_model_without_validation() -> None:
+    with override(lm=FakeLM({"triage": Ticket("bug", urgent=True)})) as fake:
+        assert triage.raw(3).category == "bug"
+    assert fake.calls[0].values == {"message": 3, "hint": "none"}
+
+
+def returns(message: str) -> str:
+    return message
+
+
+def returns_a_constant(message: str) -> str:
+    return "constant"
+
+
+def computes(message: str) -> str:
+    """Docs."""
+    message.upper()
+
+
+def yields(message: str):
+    yield message
+
+
+def raises(message: str) -> str:
+    raise ValueError
+
+
+def raises_with_a_call(message: str) -> str:
+    raise NotImplementedError(message)
+
+
+def iterator(message: str) -> iter:
+    ...
+
+
+@pytest.mark.parametrize("function", [returns, returns_a_constant, computes, yields, raises, raises_with_a_call])
+def test_a_function_with_a_body_is_refused(function: Any) -> None:
+    with pytest.raises(BlockDefinitionError, match="has a body") as refused:
+        lm.block(function)
+    assert "@block" in refused.value.hint
+
+
+def test_every_way_to_write_no_body_is_taken() -> None:
+    def docs(message: str) -> str:
+        """Docs."""
+
+    def dots(message: str) -> str: ...
+
+    def passes(message: str) -> str:
+        pass
+
+    def not_implemented(message: str) -> str:
+        """Docs."""
+        raise NotImplementedError
+
+    def not_implemented_call(message: str) -> str:
+        raise NotImplementedError("answered by the model")
+
+    async def coroutine(message: str) -> str:
+        """Docs."""
+
+    async def coroutine_raises(message: str) -> str:
+        raise NotImplementedError
+
+    with override(lm=FakeLM()):
+        for function in (docs, dots, passes, not_implemented, not_implemented_call):
+            assert isinstance(lm.block(function)("a"), str)
+        for function in (coroutine, coroutine_raises):
+            assert isinstance(asyncio.run(lm.block(function)("a")), str)
+
+
+def test_a_block_is_not_made_twice() -> None:
+    with pytest.raises(BlockDefinitionError):
+        lm.block(block(returns))
+    with pytest.raises(BlockDefinitionError):
+        block(triage)
+
+
+def test_annotations_as_text_may_name_local_types() -> None:
+    @dataclass
+    class Local:
+        urgent: bool
+
+    @lm.block
+    def local(message: str) -> Local:
+        """Judge."""
+
+    with override(lm=FakeLM()):
+        assert isinstance(local("a"), Local)
