@@ -1,6 +1,7 @@
 """What batching gains: 100 concurrent requests of 64 tokens through LMLite over HTTP, beside one by one.
 
-A model with random weights, decoded greedily, so that every answer is exactly 64 tokens long and the same each time.
+A model with random weights, decoded greedily, so that every answer is exactly 64 tokens long and the same each
+time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
 import random_weights
-
 from conduit import ComputeProvider, LMLite, ModelConfig
 
 BAR = 3.0

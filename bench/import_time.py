@@ -17,7 +17,7 @@ ROUNDS = 5
 STATEMENTS = {
     "interpreter": "pass",
     "conduit": "import conduit",
-    "names": "from conduit import LMLite, ModelConfig, ComputeProvider, GPUS, Constraint, block, override, ConduitError",
+    "names": "from conduit import *",
     "prefect": "import prefect",
 }
 

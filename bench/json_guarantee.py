@@ -14,14 +14,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Optional
+from typing import Annotated, Any, Literal, NamedTuple
 
 from _report import report
 from pydantic import BaseModel, Field, TypeAdapter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
 import random_weights
-
 from conduit import ComputeProvider, LMLite, ModelConfig
 from conduit.errors import OutputTruncated
 
@@ -52,12 +51,12 @@ class Flat:
 class Choices:
     color: Color
     topic: Literal["billing", "other"]
-    level: Optional[Literal[1, 2, 3]]
+    level: Literal[1, 2, 3] | None
 
 
 class Inner(BaseModel):
     code: Annotated[str, Field(pattern="^[A-Z]{2}-[0-9]{3}$")]
-    note: Optional[Short]
+    note: Short | None
 
 
 class Nested(BaseModel):

@@ -97,9 +97,8 @@ def make(
         folder / "generation_config.json",
         {"bos_token_id": ids[PAD], "eos_token_id": [ids[END], ids[PAD]], "pad_token_id": ids[PAD]},
     )
-    weights = _weights(
-        np.random.default_rng(seed), vocab, hidden, layers, heads, kv_heads, hidden // heads, intermediate
-    )
+    weights = _weights(np.random.default_rng(seed), vocab, hidden, layers, heads, kv_heads, intermediate)
+    weights["model.embed_tokens.weight"][_part_characters(tokenizer)] = 0.0
     save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt"})
     return folder
 
@@ -131,6 +130,15 @@ def _filler() -> list[str]:
     return [f" {first}{second}" for first in syllables for second in syllables]
 
 
+def _part_characters(tokenizer: Tokenizer) -> list[int]:
+    """Ids that are only a part of a UTF-8 character: unlikely to be chosen, so that answers are mostly plain text."""
+    return [
+        index
+        for index in tokenizer.get_vocab().values()
+        if "\N{REPLACEMENT CHARACTER}" in tokenizer.decode([index])
+    ]
+
+
 def _tokenizer_config(max_positions: int) -> dict[str, object]:
     return {
         "add_prefix_space": False,
@@ -152,9 +160,10 @@ def _weights(
     layers: int,
     heads: int,
     kv_heads: int,
-    head_dim: int,
     intermediate: int,
 ) -> dict[str, NDArray[np.float32]]:
+    head_dim = hidden // heads
+
     def normal(rows: int, columns: int) -> NDArray[np.float32]:
         return (rng.standard_normal((rows, columns)) * columns**-0.5).astype(np.float32)
 

@@ -89,7 +89,7 @@ def run() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"gpu_server: {message}", file=sys.stderr)
+    sys.stderr.write(f"gpu_server: {message}\n")
     return code
 
 

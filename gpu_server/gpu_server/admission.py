@@ -1,8 +1,8 @@
 """Who may enter a model's batch, and when: a FIFO queue in front of a fixed number of places.
 
-Two modes. With no window, a request enters as soon as a place is free (continuous batching). With a window, the
-first request of an idle model is held until the batch is full or the window is over, then all that wait enter as one
-wave; while the model is busy, places are filled continuously.
+Two modes. With no window, a request enters as soon as a place is free (continuous batching). With a window,
+the first request of an idle model is held until the batch is full or the window is over, then all that wait
+enter as one wave; while the model is busy, places are filled continuously.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every request passes first: an id, the token, the size limit; and what every answer passes last: the count.
 
-A plain ASGI layer around the routes. It reads the body itself, within a size and a time, so that no route can forget
-to, and turns every `ApiError` into OpenAI's form.
+A plain ASGI layer around the routes. It reads the body itself, within a size and a time, so that no route can
+forget to, and turns every `ApiError` into OpenAI's form.
 """
 
 from __future__ import annotations

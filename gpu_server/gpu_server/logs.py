@@ -1,4 +1,4 @@
-"""Log lines on stderr: one JSON object a line, so that a request's line can be read by a program. No prompt text."""
+"""Log lines on stderr: one JSON object a line, for programs to read. Never the text of a prompt or an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics. What the models know themselves is read when somebody scrapes, so that it costs nothing before."""
+"""Prometheus metrics. What the models count themselves is read at a scrape, and costs nothing before."""
 
 from __future__ import annotations
 

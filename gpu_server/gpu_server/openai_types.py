@@ -1,7 +1,7 @@
 """The chat request as the OpenAI protocol writes it, and the bodies of its answers.
 
-A request is checked completely here. A field that this server does not carry out is refused by name unless its value
-asks for nothing; none is ignored.
+A request is checked completely here. A field that this server does not carry out is refused by name unless its
+value asks for nothing; none is ignored.
 """
 
 from __future__ import annotations
@@ -145,6 +145,22 @@ class ChatRequest(BaseModel):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
+_FIELDS = frozenset(
+    field.alias or name
+    for model in (
+        ChatRequest,
+        ChatMessage,
+        TextPart,
+        TextFormat,
+        JsonObjectFormat,
+        JsonSchemaFormat,
+        JsonSchema,
+        StreamOptions,
+    )
+    for name, field in model.model_fields.items()
+) - {"text"}
+
+
 def parse_chat_request(body: bytes) -> ChatRequest:
     """Read a request body.
 
@@ -154,7 +170,9 @@ def parse_chat_request(body: bytes) -> ChatRequest:
     try:
         request = ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        # Of a union's branches, the one that came furthest is the one that was meant.
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        fault = max(faults, key=lambda each: (len(each["loc"]), not each["type"].endswith("_type")))
         if fault["type"] == "json_invalid":
             raise errors.bad_request(
                 f"The body is not valid JSON: {fault['msg']}.", code="invalid_json"
@@ -174,27 +192,14 @@ def parse_chat_request(body: bytes) -> ChatRequest:
 
 
 def _parameter(location: tuple[int | str, ...]) -> str:
-    """Write `messages[0].content`; the names of union branches are dropped."""
-    known = {"str", "TextFormat", "JsonObjectFormat", "JsonSchemaFormat", "text", "json_object"}
+    """Write `messages[0].content`. The names that pydantic gives to the branches of a union are left out."""
     path = ""
-    for at, part in enumerate(location):
+    for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif (
-            part in known
-            and at
-            or "[" in part
-            or "constrained" in part
-            or part == location[at - 1] == "json_schema"
-        ):
-            continue
-        elif (
-            part == "json_schema" and path == "response_format" and "json_schema" in location[at + 1 : at + 2]
-        ):
-            continue
-        else:
+        elif part in _FIELDS:
             path += f".{part}" if path else part
-    return path
+    return path.replace("response_format.json_schema.json_schema", "response_format.json_schema")
 
 
 def usage_body(usage: Usage) -> dict[str, int]:

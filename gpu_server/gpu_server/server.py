@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_SETTINGS, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 2, 3, 4
 DRAIN_S = 5
+KEEP_ALIVE_S = 75  # longer than clients keep theirs, so that the client is the one who closes
 MAX_HEADER_BYTES = 32 * 1024
 _BACKLOG = 2048
 
@@ -48,7 +49,7 @@ class _UvicornServer(uvicorn.Server):
         await super().startup(sockets)
         self.listening.set()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         logger.info("signal %d: finishing what runs, at most %d s", sig, DRAIN_S)
         self.should_exit = True
 
@@ -101,6 +102,7 @@ async def _serve(settings: ServerSettings, token: SecretStr, listener: socket.so
             proxy_headers=False,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_graceful_shutdown=DRAIN_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))

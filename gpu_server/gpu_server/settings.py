@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-TOKEN_VARIABLE = "GPU_SERVER_TOKEN"
+TOKEN_VARIABLE = "GPU_SERVER_TOKEN"  # noqa: S105  (a name, not a secret)
 MIN_TOKEN_CHARS = 8
 
 Positive = Annotated[int, Field(gt=0)]

@@ -1,7 +1,7 @@
 """Ends a process that nobody uses, or that has lived its time.
 
-A replica may outlive the program that started it. Two limits make sure that it does not run for ever: one on the time
-without a request, one on its whole life.
+A replica may outlive the program that started it. Two limits make sure that it does not run for ever: one on the
+time without a request, one on its whole life.
 """
 
 from __future__ import annotations

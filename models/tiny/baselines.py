@@ -53,7 +53,9 @@ def baselines(rows: list[Row], seed: int = 3) -> dict[str, dict[str, float]]:
     for field in ("topic", "urgent"):
         labels = [getattr(message, field) for message in made]
         majority = Counter(labels).most_common(1)[0][0]
-        words = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), min_df=2), LogisticRegression(max_iter=1000))
+        words = make_pipeline(
+            TfidfVectorizer(ngram_range=(1, 2), min_df=2), LogisticRegression(max_iter=1000)
+        )
         words.fit([message.text for message in made], labels)
         answers[field] = {"majority": [majority] * len(rows), "bag of words": list(words.predict(texts))}
     return {

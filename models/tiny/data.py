@@ -145,6 +145,13 @@ def order_id(rng: random.Random) -> str:
             return found
 
 
+_MONEY_FORMS = (
+    *("${}", "${}", "${}", "£{}", "£{}", "€{}", "€{}", "{}€", "{} €", "$ {}"),
+    *("{} euros", "{} euro", "{} EUR", "EUR {}", "{} dollars", "USD {}", "{} USD"),
+    *("{} pounds", "GBP {}", "{} GBP", "{} bucks", "{} quid", "{}$", "CHF {}", "{} Euro"),
+)
+
+
 def money(rng: random.Random) -> tuple[str, str]:
     """A sum as written and its plain number, such as `€1,250.00` and `1250.00`."""
     whole = int(10 ** rng.uniform(0.3, 3.7))
@@ -155,10 +162,7 @@ def money(rng: random.Random) -> tuple[str, str]:
     )
     shown = f"{whole:,}" if whole >= 1000 and rng.random() < 0.6 else str(whole)
     shown += cents
-    form = rng.choice(
-        ("${}", "${}", "${}", "£{}", "£{}", "€{}", "€{}", "{}€", "{} €", "$ {}", "{} euros", "{} euro", "{} EUR", "EUR {}",
-         "{} dollars", "USD {}", "{} USD", "{} pounds", "GBP {}", "{} GBP", "{} bucks", "{} quid", "{}$", "CHF {}", "{} Euro")
-    )  # fmt: skip
+    form = rng.choice(_MONEY_FORMS)
     return form.format(shown), f"{whole}{cents}"
 
 
@@ -179,6 +183,35 @@ def _date(rng: random.Random) -> str:
     )
 
 
+def _time(rng: random.Random) -> str:
+    return rng.choice(
+        (f"{rng.randint(1, 12)} pm", f"{rng.randint(7, 21)}:{rng.choice(('00', '15', '30'))}", "noon")
+    )
+
+
+def _phone(rng: random.Random) -> str:
+    local = f"0{_digits(rng, 3, 4)} {_digits(rng, 5, 6)}"
+    return rng.choice((local, f"+{_digits(rng, 2, 2)} {_digits(rng, 9, 9)}", f"555-{_digits(rng, 4, 4)}"))
+
+
+def _postcode(rng: random.Random) -> str:
+    plain = _digits(rng, 5, 5)
+    first = f"{rng.choice(_LETTERS)}{rng.choice(_LETTERS)}{rng.randint(1, 20)}"
+    second = f"{rng.randint(1, 9)}{rng.choice(_LETTERS)}{rng.choice(_LETTERS)}"
+    return rng.choice((plain, f"{first} {second}"))
+
+
+_NUMBERS = (2, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 20, 24, 38, 40, 42, 50)
+_OTHERS: dict[str, Callable[[random.Random], str]] = {
+    "{date}": _date,
+    "{time}": _time,
+    "{phone}": _phone,
+    "{postcode}": _postcode,
+    "{name}": lambda rng: rng.choice(_NAMES).replace("_", " "),
+    "{n}": lambda rng: str(rng.choice(_NUMBERS)),
+}
+
+
 def _fill(text: str, rng: random.Random) -> tuple[str, str, str | None]:
     identifier, amount = order_id(rng), None
     # A template may write "#{id}" itself; elsewhere people put the sign themselves now and then.
@@ -187,17 +220,9 @@ def _fill(text: str, rng: random.Random) -> tuple[str, str, str | None]:
     if "{amount}" in text:
         written, amount = money(rng)
         text = text.replace("{amount}", written)
-    others: dict[str, Callable[[], str]] = {
-        "{date}": lambda: _date(rng),
-        "{time}": lambda: rng.choice((f"{rng.randint(1, 12)} pm", f"{rng.randint(7, 21)}:{rng.choice(('00', '15', '30'))}", "noon")),
-        "{phone}": lambda: rng.choice((f"0{_digits(rng, 3, 4)} {_digits(rng, 5, 6)}", f"+{_digits(rng, 2, 2)} {_digits(rng, 9, 9)}", f"555-{_digits(rng, 4, 4)}")),
-        "{postcode}": lambda: rng.choice((_digits(rng, 5, 5), f"{rng.choice(_LETTERS)}{rng.choice(_LETTERS)}{rng.randint(1, 20)} {rng.randint(1, 9)}{rng.choice(_LETTERS)}{rng.choice(_LETTERS)}")),
-        "{name}": lambda: rng.choice(_NAMES).replace("_", " "),
-        "{n}": lambda: str(rng.choice((2, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 20, 24, 38, 40, 42, 50))),
-    }  # fmt: skip
-    for mark, make in others.items():
+    for mark, make in _OTHERS.items():
         while mark in text:
-            text = text.replace(mark, make(), 1)
+            text = text.replace(mark, make(rng), 1)
     return text, identifier, amount
 
 
@@ -215,6 +240,12 @@ def _join(parts: list[str], rng: random.Random) -> str:
     return text
 
 
+def _slipped(word: str, rng: random.Random) -> str:
+    """The word with a letter left out or two swapped."""
+    at = rng.randrange(1, len(word) - 1)
+    return rng.choice((word[:at] + word[at + 1 :], word[:at] + word[at + 1] + word[at] + word[at + 2 :]))
+
+
 def _noise(text: str, rng: random.Random) -> str:
     """Word drops, slips of the finger and lower case, never inside a placeholder."""
     if rng.random() < 0.12:
@@ -225,15 +256,10 @@ def _noise(text: str, rng: random.Random) -> str:
     slip = rng.choice((0, 0, 0, 0.03))
     words = []
     for word in text.split(" "):
-        if "{" not in word:
-            if rng.random() < drop:
-                continue
-            if len(word) > 3 and rng.random() < slip:
-                at = rng.randrange(1, len(word) - 1)
-                word = rng.choice(
-                    (word[:at] + word[at + 1 :], word[:at] + word[at + 1] + word[at] + word[at + 2 :])
-                )
-        words.append(word)
+        if "{" in word:
+            words.append(word)
+        elif rng.random() >= drop:
+            words.append(_slipped(word, rng) if len(word) > 3 and rng.random() < slip else word)
     return " ".join(words)
 
 

@@ -53,8 +53,9 @@ def answers(model: str, rows: list[Row]) -> list[Ticket | ConduitError]:
 
 def scores(rows: list[Row], found: list[Any]) -> dict[str, float]:
     """Share right by field, of all fields, of whole records, and of answers that are records at all."""
+    pairs = list(zip(rows, found, strict=True))
     right = {
-        field: [getattr(value, field, None) == row[field] and isinstance(value, Ticket) for row, value in zip(rows, found, strict=True)]
+        field: [isinstance(value, Ticket) and getattr(value, field) == row[field] for row, value in pairs]
         for field in FIELDS
     }
     shares = {field: sum(marks) / len(rows) for field, marks in right.items()}
@@ -75,7 +76,9 @@ def report(model: str) -> dict[str, Any]:
         missed = [key for key, bar in bars.items() if key in found and found[key] < bar]
         if "under_baseline" in bars:
             best = {field: max(simple[field].values()) for field in FIELDS}
-            missed += [f"{f} under its baseline" for f in FIELDS if found[f] < best[f] - bars["under_baseline"]]
+            missed += [
+                f"{f} under its baseline" for f in FIELDS if found[f] < best[f] - bars["under_baseline"]
+            ]
         missed += ["valid"] if found["valid"] < 1 else []
         result["missed"] += [f"{name}: {what}" for what in missed]
     result["missed"] += ["size"] if size > MEBIBYTES_ALLOWED else []

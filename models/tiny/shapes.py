@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, make_dataclass
 from functools import cache
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from conduit import mdl
 from tiny import data
@@ -42,7 +42,7 @@ _NAMES = {
     "topic": ("topic", "category", "label", "kind", "type", "reason"),
     "urgent": ("urgent", "is_urgent", "hurry", "priority", "asap"),
 }
-_TYPES: dict[str, Any] = {"order_id": str, "amount": Optional[float], "urgent": bool}
+_TYPES: dict[str, Any] = {"order_id": str, "amount": float | None, "urgent": bool}
 _READ = (
     "Read a support message.",
     "Read the customer's message.",
@@ -89,20 +89,34 @@ def ticket_shape(rng: random.Random) -> Shape:
 
 _NOUNS = (
     "apple book bridge candle chair city cloud coffee coin door drum engine feather field fire flag forest garden "
-    "glass hammer harbor hat house island jacket key kite ladder lamp leaf letter lion map mirror moon mountain music "
-    "needle ocean orange paper pencil piano planet pocket queen radio rain ribbon river road rocket rope rose salt "
-    "school shadow ship shoe silver snow spoon star stone storm street sugar summer table tea tiger tower train tree "
-    "valley violin wagon water wheel whale window winter wolf wood yard zebra"
+    "glass hammer harbor hat house island jacket key kite ladder lamp leaf letter lion map mirror moon mountain "
+    "music needle ocean orange paper pencil piano planet pocket queen radio rain ribbon river road rocket rope rose salt "
+    "school shadow ship shoe silver snow spoon star stone storm street sugar summer table tea tiger tower train "
+    "tree valley violin wagon water wheel whale window winter wolf wood yard zebra"
 ).split()
-_ADJECTIVES = "big blue bright calm cold dark early fast fine fresh green happy kind late light new old quiet red small soft strong warm white young".split()  # fmt: skip
-_CITIES = "Accra Athens Berlin Bogota Cairo Delhi Dublin Hanoi Kyoto Lagos Lima Lisbon London Madrid Malmo Nairobi Oslo Paris Perth Porto Quito Riga Rome Seoul Sofia Tampa Tokyo Turin Vienna Zurich".split()  # fmt: skip
-_PEOPLE = "Ada Alice Amir Anna Bob Carol Chen Dan Eva Finn Gita Hugo Ida Ivan Jane Kofi Lena Mia Nora Omar Pia Raj Sara Tom Uma Victor Will Xenia Yara Zoe".split()  # fmt: skip
+_ADJECTIVES = (
+    "big blue bright calm cold dark early fast fine fresh green happy kind late light new old quiet red small "
+    "soft strong warm white young"
+).split()
+_CITIES = (
+    "Accra Athens Berlin Bogota Cairo Delhi Dublin Hanoi Kyoto Lagos Lima Lisbon London Madrid Malmo Nairobi "
+    "Oslo Paris Perth Porto Quito Riga Rome Seoul Sofia Tampa Tokyo Turin Vienna Zurich"
+).split()
+_PEOPLE = (
+    "Ada Alice Amir Anna Bob Carol Chen Dan Eva Finn Gita Hugo Ida Ivan Jane Kofi Lena Mia Nora Omar Pia Raj "
+    "Sara Tom Uma Victor Will Xenia Yara Zoe"
+).split()
 _MOODS = "excited sad happy tired curious calm angry proud nervous cheerful".split()
 _TEXT_NAMES = (
     "text body content note description sentence comment review input document page question title".split()
 )
-_FREE_NAMES = "summary reply answer greeting title headline subject comment reason explanation note result text message response output short description caption".split()  # fmt: skip
-_LIST_NAMES = "suggestions tags keywords items words names steps ideas topics parts options lines results labels".split()
+_FREE_NAMES = (
+    "summary reply answer greeting title headline subject comment reason explanation note result text message "
+    "response output short description caption"
+).split()
+_LIST_NAMES = (
+    "suggestions tags keywords items words names steps ideas topics parts options lines results labels"
+).split()
 _PERSON_NAMES = "name user customer author person first_name owner guest".split()
 _SOLUTIONS = (
     "Take a short walk",
@@ -149,7 +163,7 @@ def _sources(rng: random.Random) -> dict[str, tuple[Any, Callable[[random.Random
     listed = lambda r: ", ".join(r.sample(_NOUNS, r.randint(2, 5)))  # noqa: E731
     pool: list[tuple[str, Any, Callable[[random.Random], Any]]] = [
         (rng.choice(_PERSON_NAMES), str, lambda r: r.choice(_PEOPLE)),
-        ("mood", Optional[str], mood),
+        ("mood", str | None, mood),
         (rng.choice(_TEXT_NAMES), str, _sentence),
         (rng.choice(("city", "place", "town")), str, lambda r: r.choice(_CITIES)),
         (rng.choice(("age", "count", "quantity", "number", "n", "year")), int, lambda r: r.randint(1, 2030)),
@@ -192,7 +206,7 @@ def _targets(rng: random.Random, sources: dict[str, tuple[Any, Any]]) -> dict[st
     def items(values: Values, rng: random.Random) -> list[str]:
         return values[listed].split(", ") if listed else rng.sample(_SOLUTIONS, rng.randint(1, 3))
 
-    def nested(values: Values, rng: random.Random) -> Values:
+    def nested(values: Values, _: random.Random) -> Values:
         return {key: values[key] for key in inner}
 
     for name in rng.sample(_LIST_NAMES, 2):
@@ -208,7 +222,7 @@ def _targets(rng: random.Random, sources: dict[str, tuple[Any, Any]]) -> dict[st
         rng.choice(("kind", "color", "class_", "choice")), (Literal[kinds], lambda _, r: r.choice(kinds))
     )
     pool.setdefault(rng.choice(("rating", "stars", "confidence")), (int, lambda _, r: r.randint(1, 10)))
-    pool.setdefault(rng.choice(("extra", "warning")), (Optional[str], lambda *_: None))
+    pool.setdefault(rng.choice(("extra", "warning")), (str | None, lambda *_: None))
     return {name: pool[name] for name in rng.sample(list(pool), rng.randint(1, min(5, len(pool))))}
 
 

@@ -205,9 +205,10 @@ def main() -> None:
         optimizer.step()
         seen_loss += loss.item()
         if step % 50 == 0:
-            minutes = (time.monotonic() - began) / 60
+            seconds = time.monotonic() - began
+            speed = step * ROW * ROWS / seconds
             print(
-                f"step {step} loss {seen_loss / 50:.4f} {minutes:.1f} min {step * ROW * ROWS / minutes / 60:.0f} tokens/s",
+                f"step {step} loss {seen_loss / 50:.4f} {seconds / 60:.1f} min {speed:.0f} tokens/s",
                 flush=True,
             )
             seen_loss = 0.0

@@ -44,7 +44,7 @@ class Replicas(httpx.AsyncBaseTransport):
         if request.url.path == "/ready":
             states = self.not_ready.get(node_id)
             models = states or {"m": {"state": "ready"}}
-            body = {"models": [{"id": name, **state} for name, state in models.items()]}
+            body = {"models": [{"model_id": name, **state} for name, state in models.items()]}
             return httpx.Response(503 if states else 200, json=body)
         self.asked.append((node_id, json.loads(request.content)))
         answered = self.answer(node_id, request)

@@ -1,8 +1,8 @@
 """How many threads the engine's kernels may use.
 
-The kernels wait for each other by spinning. With more threads than processors a step takes fifty times as long, and a
-model that fits the processor's cache gains nothing from a second thread. So: one thread for small models, otherwise
-the processors that this process may really use. `RAYON_NUM_THREADS` set from outside wins.
+The kernels wait for each other by spinning. With more threads than processors a step takes fifty times as long,
+and a model that fits the processor's cache gains nothing from a second thread. So: one thread for small models,
+otherwise the processors that this process may really use. `RAYON_NUM_THREADS` set from outside wins.
 """
 
 from __future__ import annotations

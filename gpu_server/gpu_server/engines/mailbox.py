@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,10 +29,8 @@ class Mailbox:
             self._calls.append((function, argument))
             wake = len(self._calls) == 1
         if wake:
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._deliver)
-            except RuntimeError:  # the loop is closed
-                pass
 
     def _deliver(self) -> None:
         with self._lock:

@@ -1,9 +1,9 @@
 """The embedded engine: mistral.rs, in this process, without torch. Continuous batching, llguidance grammars.
 
-Threads: one dispatcher, the only one that touches the runner (it cannot be shared: a second caller raises), and a
-pool of drain threads, one for each request that runs, which sleep inside the engine until their next token. Requests
-are always submitted as streams, because only a stream can be cancelled; an answer that was not asked for as a stream
-wakes the event loop once, when it is whole. Streams wake it once per burst of tokens, not once per token.
+Threads: one dispatcher, the only one that touches the runner (it cannot be shared: a second caller raises), and
+a pool of drain threads, one for each request that runs, which sleep inside the engine until their next token.
+Requests are always submitted as streams, because only a stream can be cancelled; an answer that was not asked for
+as a stream wakes the event loop once, when it is whole. Streams wake it once per burst of tokens, not per token.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 2.0
+WAVE_S = 0.025
+WAVE_QUIET_S = 0.004
 _INLINE_PROMPT_CHARS = 8_000
 _HUB_FILES = ("*.json", "*.safetensors", "*.jinja")
 _GRAMMAR_MARKS = ("Invalid grammar", "JSON schema", "Parser Error", "<state>")
 
 
 def prepare_process(models: Sequence[ModelSettings]) -> None:
-    """Set what the engine reads from the environment. Call before the first engine is made; what is set already wins.
+    """Set what the engine reads from the environment; what is set already wins. Call before making an engine.
 
     Args:
         models: All models that this process will load: they share the kernel threads.
@@ -69,7 +71,7 @@ def prepare_process(models: Sequence[ModelSettings]) -> None:
 class _Generation:
     """One request inside the engine. Written by one drain thread, read by the event loop once it is done."""
 
-    __slots__ = ("cancelled", "done", "job", "key", "on_piece", "request", "started")
+    __slots__ = ("cancelled", "done", "job", "key", "on_piece", "request", "started", "stream")
 
     def __init__(
         self, key: int, job: Job, request: ChatCompletionRequest, on_piece: Callable[[Piece], None] | None
@@ -78,6 +80,7 @@ class _Generation:
         self.job = job
         self.request = request
         self.on_piece = on_piece
+        self.stream: Any = None
         self.cancelled = False
         self.started = time.monotonic()
         self.done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
@@ -157,9 +160,8 @@ class MistralRsEngine:
         for generation in tuple(self._running):
             generation.cancelled = True
         self._inbox.put(None)
-        deadline = time.monotonic() + CLOSE_S
-        while self._running and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        if self._running:
+            await asyncio.wait([generation.done for generation in self._running], timeout=CLOSE_S)
         self._drains.shutdown(wait=False)
 
     # Loading, in a thread of its own.
@@ -189,13 +191,14 @@ class MistralRsEngine:
             "f16": mistralrs.ModelDType.F16,
             "auto": mistralrs.ModelDType.Auto,
         }
+        which: Any = mistralrs.Which.Plain(
+            model_id=str(folder),
+            arch=_architecture(mistralrs.Architecture, config),
+            dtype=dtypes[settings.dtype or "f32"],
+        )
         try:
             runner = mistralrs.Runner(
-                which=mistralrs.Which.Plain(
-                    model_id=str(folder),
-                    arch=_architecture(mistralrs.Architecture, config),
-                    dtype=dtypes[settings.dtype or "f32"],
-                ),
+                which=which,
                 max_seqs=settings.max_model_concurrency,
                 no_paged_attn=True,
                 in_situ_quant=settings.quantization,
@@ -231,25 +234,48 @@ class MistralRsEngine:
         await asyncio.wait([generation.done])
 
     def _dispatch(self, runner: Runner) -> None:
-        while (generation := self._inbox.get()) is not None:
-            if generation.cancelled:
-                self._settle(generation, EngineError("cancelled"))
-                continue
-            try:
-                stream = runner.send_chat_completion_request(generation.request)
-            except BaseException as error:
-                self._settle(generation, _failure(error, generation.job))
-                continue
-            self._drains.submit(self._drain, generation, stream)
-            del stream  # the drain thread alone holds it, so that dropping it there cancels it
+        while wave := self._gather():
+            for generation in wave:
+                if generation.cancelled:
+                    self._settle(generation, EngineError("cancelled"))
+                    continue
+                try:
+                    generation.stream = runner.send_chat_completion_request(generation.request)
+                except BaseException as error:
+                    self._settle(generation, _failure(error, generation.job))
+                    continue
+                self._drains.submit(self._drain, generation)
 
-    def _drain(self, generation: _Generation, stream: Iterator[ChatCompletionChunkResponse]) -> None:
+    def _gather(self) -> list[_Generation]:
+        """Return what goes to the engine next; nothing when the engine is to close.
+
+        The engine advances sequences together only while they have the same length, so those that enter in the same
+        step stay together to the end, and those that enter one by one never meet. An idle engine gets its request at
+        once; a busy one gets those that arrive within a few milliseconds of each other as one wave.
+        """
+        wave: list[_Generation] = []
+        first = self._inbox.get()
+        busy = len(self._running) > 1
+        latest = time.monotonic() + WAVE_S
+        while first is not None:
+            wave.append(first)
+            pause_s = min(WAVE_QUIET_S, latest - time.monotonic()) if busy else 0.0
+            try:
+                first = self._inbox.get(timeout=pause_s) if pause_s > 0 else self._inbox.get_nowait()
+            except queue.Empty:
+                break
+        else:
+            self._inbox.put(None)  # closing: found again once this wave is gone
+            return wave
+        return wave
+
+    def _drain(self, generation: _Generation) -> None:
         outcome: Completion | BaseException
         try:
-            outcome = self._read(generation, stream)
+            outcome = self._read(generation, generation.stream)
         except BaseException as error:
             outcome = _failure(error, generation.job)
-        del stream
+        generation.stream = None  # the only reference: dropping it is what takes the request out of the batch
         self._meter.end(generation.key)
         self._settle(generation, outcome)
 

@@ -23,7 +23,7 @@ class PromptCounter:
     """Counts the tokens of conversations for one model folder.
 
     Args:
-        folder: In the Hugging Face layout: `tokenizer.json`, `tokenizer_config.json`, perhaps `chat_template.jinja`.
+        folder: Holds `tokenizer.json`, `tokenizer_config.json`, perhaps `chat_template.jinja`.
 
     Raises:
         LoadError: The folder has no tokenizer or no chat template, or they cannot be read.
@@ -115,4 +115,4 @@ def _raise(message: str) -> NoReturn:
 
 
 def _strftime_now(pattern: str) -> str:
-    return datetime.now().strftime(pattern)
+    return datetime.now().astimezone().strftime(pattern)

@@ -1,7 +1,7 @@
 """The JSON schema on its way to the grammar: bounded, and told to write no idle white space.
 
-A schema is the caller's text and is compiled beside the sequences that run. Its size is bounded here so that none can
-hold up the batch; what the grammar itself refuses is reported by the engine.
+A schema is the caller's text and is compiled beside the sequences that run. Its size is bounded here so that
+none can hold up the batch; what the grammar itself refuses is reported by the engine.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def grammar_text(schema: Mapping[str, Any]) -> str:
     Raises:
         SchemaRefused: It is too large or too deep.
     """
-    count = 0
-    for depth in _depths(schema):
-        count += 1
+    for count, depth in enumerate(_depths(schema), start=1):
         if count > MAX_VALUES:
             raise SchemaRefused(f"it has over {MAX_VALUES} values; split it or shorten its enums")
         if depth > MAX_DEPTH:

@@ -1,9 +1,9 @@
 """Counts an engine's forward steps from the outside, where the engine does not report them.
 
-mistral.rs on a CPU lets sequences advance together only while they have the same length. So each forward step is one
-length, and the tokens that arrive at one length at about the same time are one step. What is counted is therefore
-inferred, not reported: a token that completes no UTF-8 character arrives late and may be counted as a step of its own,
-and two steps at one length less than `STALE_S` apart may be taken for one.
+mistral.rs on a CPU lets sequences advance together only while they have the same length. So each forward step is
+one length, and the tokens that arrive at one length at about the same time are one step. What is counted is
+therefore inferred, not reported: a token that completes no UTF-8 character arrives late and may be counted as a
+step of its own, and two steps at one length less than `STALE_S` apart may be taken for one.
 """
 
 from __future__ import annotations

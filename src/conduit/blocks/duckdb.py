@@ -326,6 +326,9 @@ def _connection(path: str, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnec
 
 def _in_the_way(error: duckdb.Error) -> bool:
     """Whether waiting can help: a lock of another process, or a clash with a thread of this one."""
+    # Two threads opened the file in the same moment, or one while the other was closing it.
+    if "Unique file handle conflict" in str(error):
+        return True
     if isinstance(error, duckdb.IOException):
         return "lock on file" in str(error)
     if isinstance(error, duckdb.ConnectionException):

@@ -49,16 +49,14 @@ class BlockBase:
             BlockDefinitionError: An option is unknown, makes no sense, or does not go with a generator.
         """
         merged = self.options.merged(options)
-        if self.definition.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
-            if merged.retries or merged.timeout_s is not None:
-                raise BlockDefinitionError(
-                    f"{merged.name!r} is a generator: it takes neither retries nor timeout_s.",
-                    hint="What was yielded cannot be taken back. Retry the blocks that use the items.",
-                    block=merged.name,
-                )
-        return type(self)(
-            self.definition, merged, self.bound, static=self._static, of_class=self._of_class
-        )
+        limited = merged.retries > 0 or merged.timeout_s is not None
+        if limited and self.definition.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
+            raise BlockDefinitionError(
+                f"{merged.name!r} is a generator: it takes neither retries nor timeout_s.",
+                hint="What was yielded cannot be taken back. Retry the blocks that use the items.",
+                block=merged.name,
+            )
+        return type(self)(self.definition, merged, self.bound, static=self._static, of_class=self._of_class)
 
     def _submitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BlockFuture[Any]:
         if flow_run_id() is not None:

@@ -7,6 +7,7 @@ of the flow; the bridge to Prefect is loaded there and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from sys import modules
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
 from conduit.dataflow import calls, mapping
@@ -33,10 +34,11 @@ class FunctionBlock(BlockBase, Generic[P, R_co]):
             BlockTimeout: ``timeout_s`` passed.
         """
         given: tuple[Any, ...] = self.bound + args if self.bound else args
-        if flow_run_id() is not None:
+        # Asked here before the function is: without Prefect this is the whole cost of flows to a call.
+        if "prefect" in modules and flow_run_id() is not None:
             return bridge().call(self, given, kwargs)  # type: ignore[no-any-return] # the signature's R_co
-        plain = self._plain and MAY_HOLD.isdisjoint(map(type, given)) and not kwargs
-        if plain or (self._plain and not handles((*given, *kwargs.values()))):
+        may_hold = kwargs or not MAY_HOLD.isdisjoint(map(type, given))
+        if self._plain and not (may_hold and handles((*given, *kwargs.values()))):
             return self.definition.invoke(given, kwargs)  # type: ignore[no-any-return] # the signature's R_co
         return calls.full(self, given, kwargs)  # type: ignore[no-any-return] # the signature's R_co
 

@@ -10,12 +10,13 @@ import inspect
 import logging
 import math
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # The results of a batch, or what ended it.
 Outcome = list[Any] | Exception
+# Starts a batch, has it say when it is done, and gives what waits for its outcome.
+Start = Callable[["Batch", Callable[[], None]], Callable[[], Outcome]]
 
 BATCH = 64
 _ASYNC_CONCURRENCY = 64
@@ -168,12 +171,14 @@ def run(block: BlockBase, work: Job) -> list[Any]:
     """
     with thread_slots(work):
         if work.slots is None:
-            return gathered(block, work, in_windows(work, 1, lambda batch: _ended(block, batch)))
+            return gathered(block, work, in_windows(work, 1, partial(_ended, block)))
         at_once = min(work.batches_at_once, len(work.starts))
         with ThreadPoolExecutor(at_once, thread_name_prefix="conduit-batch") as pool:
 
-            def start(batch: Batch) -> Callable[[], Outcome]:
-                return pool.submit(copy_context().run, _outcome, block, batch).result
+            def start(batch: Batch, done: Callable[[], None]) -> Callable[[], Outcome]:
+                future = pool.submit(copy_context().run, _outcome, block, batch)
+                future.add_done_callback(lambda _: done())
+                return future.result
 
             return gathered(block, work, in_windows(work, at_once, start))
 
@@ -198,17 +203,20 @@ def thread_slots(work: Job) -> Iterator[None]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def in_windows(work: Job, at_once: int, start: Callable[[Batch], Callable[[], Outcome]]) -> list[Outcome]:
+def in_windows(work: Job, at_once: int, start: Start) -> list[Outcome]:
     """Starts all batches, not too many at once; none is started after one has failed."""
-    pending: deque[Callable[[], Outcome]] = deque()
-    ended: list[Outcome] = []
+    # Told by whichever batch ends first: waiting for the oldest would leave slots idle behind a slow one.
+    done: SimpleQueue[int] = SimpleQueue()
+    waits: dict[int, Callable[[], Outcome]] = {}
+    ended: dict[int, Outcome] = {}
     for first in work.starts:
-        if len(pending) == at_once:
-            ended.append(pending.popleft()())
-            if isinstance(ended[-1], Exception):
+        if len(waits) - len(ended) == at_once:
+            last = done.get()
+            ended[last] = waits[last]()
+            if isinstance(ended[last], Exception):
                 break
-        pending.append(start(Batch(work, first)))
-    return ended + [wait() for wait in pending]
+        waits[first] = start(Batch(work, first), partial(done.put, first))
+    return [ended[first] if first in ended else wait() for first, wait in waits.items()]
 
 
 async def in_windows_async(
@@ -244,8 +252,9 @@ def _outcome(block: BlockBase, batch: Batch) -> Outcome:
         return error
 
 
-def _ended(block: BlockBase, batch: Batch) -> Callable[[], Outcome]:
+def _ended(block: BlockBase, batch: Batch, done: Callable[[], None]) -> Callable[[], Outcome]:
     ended = _outcome(block, batch)
+    done()
     return lambda: ended
 
 

@@ -9,36 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+import anyio.to_thread
 import httpx
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import get_current_settings
 from prefect.tasks import Task
 from prefect.utilities.annotations import allow_failure, quote
 
-from conduit.dataflow import calls, mapping
+from conduit.dataflow import calls, mapping, server
 from conduit.dataflow.contract import Kind
 from conduit.dataflow.futures import BlockFuture, handles
 from conduit.dataflow.inside import task_body
 from conduit.dataflow.limits import worth_a_retry
 from conduit.dataflow.lineage import Lineage
 from conduit.dataflow.mapping import Batch, Job
-from conduit.dataflow.server import unreachable
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
     from conduit.dataflow.block_base import BlockBase
-
-logger = logging.getLogger(__name__)
 
 TAG = "conduit"
 _DONE = True
@@ -83,9 +81,22 @@ def api_url() -> str | None:
     return get_current_settings().api.url
 
 
+def health(url: str) -> Exception | None:
+    """What keeps the API at an address from answering; ``None`` when it does."""
+    api = get_current_settings().api
+    # Prefect's own client knows the user's certificates and keys; a new one, for a flow keeps one in its context.
+    with SyncPrefectClient(
+        url,
+        api_key=api.key.get_secret_value() if api.key else None,
+        auth_string=api.auth_string.get_secret_value() if api.auth_string else None,
+    ) as client:
+        return client.api_healthcheck()
+
+
 def call(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs a synchronous block as a task and waits for it."""
     given = _Call(args, kwargs)
+    _reach_server(block)
     with _typed_errors(block, given):
         return _task(block)(quote(given), wait_for=_upstream(args, kwargs))
 
@@ -93,6 +104,7 @@ def call(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
 async def acall(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs an asynchronous block as a task."""
     given = _Call(args, kwargs)
+    await _areach_server(block)
     with _typed_errors(block, given):
         return await _task(block)(quote(given), wait_for=_upstream(args, kwargs))
 
@@ -103,6 +115,7 @@ def iterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     # Prefect's generator would leave its task's context in the consumer's: blocks called between two items would
     # look as if they ran within this one.
     context = contextvars.copy_context()
+    _reach_server(block)
     with _typed_errors(block, given):
         items = _task(block)(quote(given), wait_for=_upstream(args, kwargs))
         try:
@@ -119,6 +132,7 @@ def iterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 async def aiterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncIterator[Any]:
     """``iterate`` for an asynchronous generator block."""
     given = _Call(args, kwargs)
+    await _areach_server(block)
     with _typed_errors(block, given):
         items = _task(block)(quote(given), wait_for=_upstream(args, kwargs))
         async with contextlib.aclosing(items):
@@ -129,6 +143,7 @@ async def aiterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, An
 def submit(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BlockFuture[Any]:
     """Gives the call to the flow's task runner."""
     given = _Call(args, kwargs)
+    _reach_server(block)
     with _typed_errors(block, given):
         future = _task(block, whole=True).submit(quote(given), wait_for=_upstream(args, kwargs))
     return BlockFuture(_PrefectHandle(future, block, given, _lineage()))
@@ -140,11 +155,13 @@ def map(block: BlockBase, work: Job) -> list[Any]:  # noqa: A001 # the bridge's 
     makers: set[UUID] = set()
     shared = lineage.makers(work.same)
 
-    def start(batch: Batch) -> Callable[[], mapping.Outcome]:
+    def start(batch: Batch, done: Callable[[], None]) -> Callable[[], mapping.Outcome]:
         given = _Call(batch=batch)
         upstream = lineage.makers(batch.items) or lineage.makers(work.items)
+        _reach_server(block)
         with _typed_errors(block, given):
             future = task.submit(quote(given), wait_for=[_reference(run) for run in upstream | shared])
+        future.add_done_callback(lambda _: done())
         handle = _PrefectHandle(future, block, given, lineage)
 
         def wait() -> mapping.Outcome:
@@ -173,6 +190,7 @@ async def amap(block: BlockBase, work: Job) -> list[Any]:
     async def run(_: BlockBase, batch: Batch) -> list[Any]:
         given = _Call(batch=batch)
         upstream = lineage.makers(batch.items) or lineage.makers(work.items)
+        await _areach_server(block)
         with _typed_errors(block, given):
             values: list[Any] = await task(quote(given), wait_for=[_reference(r) for r in upstream | shared])
         makers.update(lineage.makers(values))
@@ -298,6 +316,18 @@ def _recorded(call: _Call) -> Iterator[None]:
             raise
 
 
+def _reach_server(block: BlockBase) -> None:
+    url = api_url()
+    if not server.known_to_answer(url):
+        server.ensure(url, block.options.name)
+
+
+async def _areach_server(block: BlockBase) -> None:
+    url = api_url()
+    if not server.known_to_answer(url):
+        await anyio.to_thread.run_sync(server.ensure, url, block.options.name)
+
+
 @contextlib.contextmanager
 def _typed_errors(block: BlockBase, call: _Call) -> Iterator[None]:
     """Tells a server that went away from a block whose own connection failed."""
@@ -306,7 +336,7 @@ def _typed_errors(block: BlockBase, call: _Call) -> Iterator[None]:
     except httpx.TransportError as error:
         if error is call.error:
             raise
-        raise unreachable(api_url(), error, block.options.name) from error
+        raise server.unreachable(api_url(), error, block.options.name) from error
 
 
 def _lineage() -> Lineage:

@@ -97,9 +97,15 @@ def call_prompt(
         others: Arguments of the other form, which must all be ``None``.
 
     Raises:
-        ArgumentInvalid: The two forms are mixed.
+        ArgumentInvalid: There is no output type, or the two forms are mixed.
         UnsupportedType: MDL cannot express a type.
     """
+    if output is None:
+        raise ArgumentInvalid(
+            f"The call has {'input' if value is not None else 'guidance'}, but no output type.",
+            hint="Give output=Type for a value, or messages=[...] for text.",
+            argument="output",
+        )
     if mixed := [name for name, given in others.items() if given is not None]:
         raise ArgumentInvalid(
             f"The call has output and also {' and '.join(mixed)}.",

@@ -39,7 +39,7 @@ class Caller:
     def __init__(self, config: ResourceConfig, settings: Settings) -> None:
         self._config, self._settings = config, settings
         self._opened: tuple[Portal, Site, Deployment] | None = None
-        self.ended: str | None = None  # "stopped" or "deleted" by this LMLite
+        self.ended: str | None = None  # "stopped", "deleted" or "released", by this LMLite
 
     async def deployment(self) -> Deployment:
         """The deployment, up or not; opens the records at first use."""
@@ -47,7 +47,8 @@ class Caller:
         # A forked child has a loop of its own, and nothing of the parent's is of use there.
         if self._opened is None or self._opened[0] is not home:
             site = await open_site(self._settings, self._config.provider)
-            self._opened = home, site, Deployment(site, _client(home), self._config)
+            if self._opened is None or self._opened[0] is not home:  # another call may have been quicker
+                self._opened = home, site, Deployment(site, _client(home), self._config)
         return self._opened[2]
 
     async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> str:

@@ -119,7 +119,7 @@ class Client:
         except (TimeoutError, httpx.HTTPError):
             return Readiness(reachable=False)
         try:
-            models = {model["id"]: model for model in json.loads(response.content)["models"]}
+            models = {model["model_id"]: model for model in json.loads(response.content)["models"]}
             states = {name: str(model["state"]) for name, model in models.items()}
             reasons = {name: str(model["reason"]) for name, model in models.items() if model.get("reason")}
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -144,6 +144,10 @@ class Deployment:
         declared = await off_loop(self._site.store.declarations, self.key)
         return any(not self._site.store.is_ours(declaration) for declaration in declared)
 
+    async def withdraw(self) -> None:
+        """Records that this process does not want the deployment any more."""
+        await off_loop(self._site.store.withdraw, self.key)
+
     @property
     def _label(self) -> str:
         return f"Deployment {self.key} of {', '.join(self._config.model_ids)}"

@@ -58,17 +58,25 @@ class Portal:
         """Starts ``function(*args)`` on the loop; cancelling the future cancels it there."""
         return asyncio.run_coroutine_threadsafe(function(*args), self._loop)
 
-    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Runs ``function(*args)`` on the loop and waits; an interrupt cancels it there.
+    def refuse_own_thread(self) -> None:
+        """Raises where a synchronous wait would stop the loop that it waits for.
 
         Raises:
-            ConduitError: Called on the loop's own thread, which would wait for itself.
+            ConduitError: Called on the loop's own thread.
         """
         if threading.current_thread() is self._thread:
             raise ConduitError(
                 "A synchronous call was made on Conduit's own event loop, where it would wait for itself.",
                 hint="Use the asynchronous form here: `await lm.acall(...)`.",
             )
+
+    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Runs ``function(*args)`` on the loop and waits; an interrupt cancels it there.
+
+        Raises:
+            ConduitError: Called on the loop's own thread.
+        """
+        self.refuse_own_thread()
         future = self.submit(function, *args)
         try:
             return future.result()

@@ -316,6 +316,7 @@ class LMLiteResource:
         return self._pieces(request, timeout_s)
 
     def _pieces(self, request: LMRequest, timeout_s: float | None) -> Iterator[str]:
+        portal().refuse_own_thread()
         pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         future = portal().submit(self._caller.text, request, timeout_s, pieces.put)
         future.add_done_callback(lambda _: pieces.put(None))
@@ -511,9 +512,13 @@ class LMLiteResource:
         if substitute.current() is not None:
             return
         deployment = await self._caller.deployment()
-        if deployment.key in wanted.keys(self._settings, deployment.owner, beside=self):
-            return
-        if not await deployment.wanted_elsewhere():
+        wanted.forgo(self)
+        if deployment.key in wanted.keys(self._settings, deployment.owner):
+            self._caller.ended = "released"
+        elif await deployment.wanted_elsewhere():
+            self._caller.ended = "released"
+            await deployment.withdraw()
+        else:
             await self._end("deleted")
 
     def _leave_quietly(self) -> None:

@@ -51,19 +51,18 @@ def forgo(resource: Wanting) -> None:
         _live.discard(resource)
 
 
-def keys(settings: Settings, owner: str, *, beside: Wanting | None = None) -> set[str]:
+def keys(settings: Settings, owner: str) -> set[str]:
     """Keys of the deployments that live objects want in these settings' records.
 
     Args:
         settings: Whose records.
         owner: The data folder's owner.
-        beside: A resource that is not counted.
     """
     from conduit.lmlite.deployment import deployment_key
 
     gc.collect()  # what the program has dropped may still hang in a reference cycle
     with _lock:
-        resources = [resource for resource in _live if resource is not beside]
+        resources = list(_live)
     found = set()
     for resource in resources:
         if resource.settings.database_url == settings.database_url:

@@ -98,5 +98,6 @@ def remove(connection: Connection, key: str) -> None:
 
 
 def _record(row: Row[Any]) -> DeploymentRecord:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    return DeploymentRecord(**values | {"state": DeploymentState(values["state"])})
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["state"] = DeploymentState(values["state"])
+    return DeploymentRecord(**values)

@@ -145,8 +145,9 @@ def remove(connection: Connection, node_id: str) -> None:
 
 
 def _record(row: Row[Any]) -> NodeRecord:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-    return NodeRecord(**values | {"state": NodeState(values["state"])})
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["state"] = NodeState(values["state"])
+    return NodeRecord(**values)
 
 
 def _illegal(node_id: str, old: NodeState | None, new: NodeState) -> IllegalTransition:

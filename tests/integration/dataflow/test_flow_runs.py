@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from conduit import LMLite, ModelConfig, override
 from conduit.dataflow import ItemFailure, block, require_server
 from conduit.errors import BlockInputError, BlockOutputError, BlockTimeout, MapFailed
+from conduit.lmlite import flow_run_id
 from conduit.testing import FakeLM
 
 DEADLINE_S = 30.0
@@ -87,7 +89,9 @@ class Run:
         """Edges of the graph, by the names of blocks and batches."""
         labels = {key: _plain(node["label"]) for key, node in self.nodes.items()}
         return {
-            (labels[parent["id"]], labels[key]) for key, node in self.nodes.items() for parent in node["parents"]
+            (labels[parent["id"]], labels[key])
+            for key, node in self.nodes.items()
+            for parent in node["parents"]
         }
 
 
@@ -151,9 +155,17 @@ def test_the_graph_shows_every_step_of_a_mapped_flow(run: Runner) -> None:
         tickets = extract.map(messages, batch=64)
         return insert("tickets", tickets)
 
-    with override(lm=FakeLM({"extract": lambda message: Ticket(message, len(message))})) as fake:
+    runs = set()
+
+    def answer(message: str) -> Ticket:
+        runs.add(flow_run_id.get())
+        return Ticket(message, len(message))
+
+    with override(lm=FakeLM({"extract": answer})) as fake:
         result, known = run(inbox)
     assert result == 150
+    # What the run log writes for each call.
+    assert runs == {known.tasks[0]["flow_run_id"]}
     assert len(fake.calls) == 150
     batches = ["extract[0:64]", "extract[64:128]", "extract[128:150]"]
     assert known.edges() == {
@@ -426,6 +438,14 @@ def test_a_blocks_own_connection_failure_is_not_the_servers(run: Runner) -> None
 
     error, _ = run(lambda_flow(calls_nobody))
     assert isinstance(error, httpx.ConnectError)
+
+
+def test_a_flows_values_are_let_go_at_its_end(run: Runner) -> None:
+    from conduit.dataflow import prefect_bridge
+
+    run(lambda_flow(lambda: [double(1000), *double.map([1, 2])]))
+    gc.collect()
+    assert prefect_bridge._lineages == {}
 
 
 def test_a_server_in_reach_is_found(prefect_server: str) -> None:

@@ -48,6 +48,19 @@ def processes() -> Callable[[], list[psutil.Process]]:
 
 
 @pytest.fixture
+def lives() -> Callable[[psutil.Process], bool]:
+    """Whether a process runs; one that has ended and waits to be reaped does not."""
+
+    def look(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return look
+
+
+@pytest.fixture
 def until() -> Callable[..., None]:
     """Polls for a condition with a deadline."""
 
@@ -58,3 +71,15 @@ def until() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def requests_waiting_at() -> Callable[[int], int]:
+    """How many connections to that port hold bytes that the listening process has not read."""
+
+    def count(port: int) -> int:
+        rows = [line.split()[1:5] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ends = [(int(local.split(":")[1], 16), int(queues.split(":")[1], 16)) for local, _, _, queues in rows]
+        return sum(local_port == port and unread > 0 for local_port, unread in ends)
+
+    return count

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,7 +11,7 @@ from pydantic import SecretStr
 
 from conduit import settings, store
 from conduit.errors import ModelNotFound, NotAuthorized, OutputTruncated, PromptTooLong, RequestTimeout
-from conduit.lmlite import LMLiteResource, LMRequest, ModelConfig
+from conduit.lmlite import LMLiteResource, LMRequest, ModelConfig, flow_run_id
 from conduit.lmlite.calling import _client
 from conduit.lmlite.pool import Replica
 from conduit.lmlite.portal import portal
@@ -36,7 +38,9 @@ def log():
 def test_both_call_forms_answer_and_leave_a_row_in_the_run_log(deploy, weights):
     lm = deploy()
     with lm:
+        token = flow_run_id.set("run-1")
         text = lm(model_id=str(weights), messages=CHAT, system_message="You are a greeter", max_tokens=8)
+        flow_run_id.reset(token)
         value = lm(
             model_id=str(weights),
             messages=None,
@@ -46,6 +50,7 @@ def test_both_call_forms_answer_and_leave_a_row_in_the_run_log(deploy, weights):
         assert isinstance(text, str)
         assert isinstance(value, Greeting)
         typed, chat = log()
+        assert (chat.flow_run_id, typed.flow_run_id) == ("run-1", None)
         assert (typed.error, typed.attempts, chat.completion_tokens) == (None, 1, 8)
         assert typed.prompt_tokens > chat.prompt_tokens > 0
         assert typed.replica in {replica.node_id for replica in lm.health().replicas}
@@ -78,12 +83,17 @@ def test_a_hundred_threads_on_two_replicas_get_a_hundred_typed_results(deploy):
         assert shares == [50, 50]
 
 
-def test_a_full_queue_is_waited_for(deploy):
-    # Over 256 waiting requests on one replica that runs two at a time: the server refuses some with 429.
-    with deploy(concurrency=2) as lm, ThreadPoolExecutor(300) as threads:
-        texts = list(threads.map(lambda i: lm(messages=CHAT, max_tokens=1), range(300)))
-        assert len(texts) == 300
-        assert len(lm.health().replicas) == 1
+def test_a_full_queue_is_waited_for(deploy, processes, until, requests_waiting_at):
+    # 300 requests at once for a queue of 256: the server refuses some with 429, and they come again.
+    with deploy(concurrency=4) as lm, ThreadPoolExecutor(300) as threads:
+        [process] = processes()
+        port = int(lm.health().replicas[0].url.rsplit(":", 1)[1])
+        os.kill(process.pid, signal.SIGSTOP)
+        calls = [threads.submit(lm, messages=CHAT, max_tokens=2) for _ in range(300)]
+        until(lambda: requests_waiting_at(port) == 300)
+        os.kill(process.pid, signal.SIGCONT)
+        assert len({call.result(40) for call in calls}) == 1
+        assert max(row.attempts for row in log()) > 1
 
 
 def test_a_prompt_too_long_is_refused_with_the_numbers(deploy):

@@ -59,16 +59,16 @@ def test_two_processes_that_start_at_once_share_one_deployment(weights, deploy, 
     assert len(processes()) == 1
 
 
-def test_what_an_ended_process_left_running_is_found_and_collected(weights, deploy, processes):
+def test_what_an_ended_process_left_running_is_found_and_collected(weights, deploy, processes, lives):
     result_of(start_other(weights))
     [process] = processes()
     [view] = deployments(settings.load())
     assert view.wanted_by == ()
     [planned] = collect(settings.load(), dry_run=True)
-    assert process.is_running()
+    assert lives(process)
     [removed] = collect(settings.load())
     assert (planned.id, planned.done, removed.id, removed.done) == (view.key, False, view.key, True)
-    assert not process.is_running()
+    assert not lives(process)
     assert nodes_folder() == []
 
 
@@ -83,7 +83,7 @@ def test_what_a_living_process_uses_is_not_collected(weights, deploy, processes)
     assert [removed.done for removed in collect(settings.load())] == [True]
 
 
-def test_gc_removes_what_an_earlier_configuration_left(deploy, processes):
+def test_gc_removes_what_an_earlier_configuration_left(deploy, processes, lives):
     old = deploy(name="triage")
     old.up()
     [old_process] = processes()
@@ -93,7 +93,7 @@ def test_gc_removes_what_an_earlier_configuration_left(deploy, processes):
     other.up()
     [removed] = LMLiteResource.gc()
     assert removed.name == "triage"
-    assert not old_process.is_running()
+    assert not lives(old_process)
     assert len(processes()) == 2
     assert isinstance(new(**CHAT), str)
     assert isinstance(other(**CHAT), str)
@@ -101,12 +101,12 @@ def test_gc_removes_what_an_earlier_configuration_left(deploy, processes):
         old(**CHAT)
 
 
-def test_delete_leaves_no_process_folder_or_row(deploy, processes):
+def test_delete_leaves_no_process_folder_or_row(deploy, processes, lives):
     lm = deploy(replicas=2)
     lm(**CHAT)
     both = processes()
     lm.delete()
-    assert [process.is_running() for process in both] == [False, False]
+    assert [lives(process) for process in both] == [False, False]
     assert nodes_folder() == []
     records = store.open_store(settings.load())
     assert (records.deployments(), records.nodes(), records.declarations()) == ([], [], [])
@@ -116,42 +116,44 @@ def test_delete_leaves_no_process_folder_or_row(deploy, processes):
     assert "lm.up()" in caught.value.hint
 
 
-def test_stop_ends_the_replicas_and_up_starts_new_ones(deploy, processes):
+def test_stop_ends_the_replicas_and_up_starts_new_ones(deploy, processes, lives):
     lm = deploy()
     lm.up()
     [first] = processes()
     lm.stop()
-    assert not first.is_running()
+    assert not lives(first)
     with pytest.raises(DeploymentStopped, match="stopped"):
         lm(**CHAT)
     lm.up()
     assert isinstance(lm(**CHAT), str)
     [second] = processes()
     lm.restart()
-    assert not second.is_running()
+    assert not lives(second)
     assert isinstance(lm(**CHAT), str)
 
 
-def test_down_ends_what_others_use_and_a_mere_call_does_not_start_it_again(deploy, processes):
+def test_down_ends_what_others_use_and_a_mere_call_does_not_start_it_again(deploy, processes, lives):
     lm = deploy()
     lm(**CHAT)
     [process] = processes()
     assert [removed.done for removed in down(settings.load())] == [True]
-    assert not process.is_running()
+    assert not lives(process)
     with pytest.raises(DeploymentStopped, match="another process"):
         lm(**CHAT)
     assert processes() == []
 
 
-def test_with_takes_the_deployment_down_unless_another_object_wants_it(deploy, processes):
+def test_with_takes_the_deployment_down_unless_another_object_wants_it(deploy, processes, lives):
     keeper = deploy()
     with deploy() as lm:
         lm(**CHAT)
     [process] = processes()
     assert isinstance(keeper(**CHAT), str)
+    with pytest.raises(DeploymentStopped, match="released"):
+        lm(**CHAT)
     with keeper:
         pass
-    assert not process.is_running()
+    assert not lives(process)
 
 
 def test_a_background_start_becomes_ready(deploy, until):
@@ -173,11 +175,13 @@ def test_waiting_for_a_background_start_that_failed_ends_with_its_error(until):
         until(lambda: lm.ready)
 
 
-def test_a_replica_that_idles_out_ends_by_itself_and_the_next_call_brings_it_up(deploy, processes, until):
+def test_a_replica_that_idles_out_ends_by_itself_and_the_next_call_brings_it_up(
+    deploy, processes, until, lives
+):
     lm = deploy(idle_timeout=1.0)
     lm(**CHAT)
     [first] = processes()
-    until(lambda: not first.is_running())
+    until(lambda: not lives(first))
     assert not lm.ready
     assert isinstance(lm(**CHAT), str)
     [second] = processes()
@@ -185,11 +189,11 @@ def test_a_replica_that_idles_out_ends_by_itself_and_the_next_call_brings_it_up(
     lm.delete()
 
 
-def test_a_replica_ends_at_its_lifetime_even_when_it_is_asked_for_its_health(deploy, processes, until):
+def test_a_replica_ends_at_its_lifetime_even_when_it_is_asked_for_its_health(deploy, processes, until, lives):
     lm = deploy(max_lifetime=2.0)
     lm.up()
     [process] = processes()
-    until(lambda: lm.health() and not process.is_running())
+    until(lambda: lm.health() and not lives(process))
 
 
 def test_a_model_that_cannot_load_fails_with_the_reason_and_leaves_no_process(weights, tmp_path, processes):

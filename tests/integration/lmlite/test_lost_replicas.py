@@ -1,7 +1,6 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -9,15 +8,6 @@ from conduit import settings, store
 from conduit.errors import ReplicaLost
 
 CHAT = {"messages": [{"role": "user", "content": "hi there"}], "max_tokens": 4}
-
-
-def request_waits_at(port):
-    """Whether bytes lie in the kernel that the process listening there has not read."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        local, _, _, queues = line.split()[1:5]
-        if int(local.split(":")[1], 16) == port and int(queues.split(":")[1], 16) > 0:
-            return True
-    return False
 
 
 def port_of(lm, number):
@@ -32,7 +22,9 @@ def test_requests_go_round_the_replicas(deploy):
         assert counts == [3, 3]
 
 
-def test_a_call_whose_replica_is_killed_in_mid_answer_is_answered_by_the_other(deploy, processes, until):
+def test_a_call_whose_replica_is_killed_in_mid_answer_is_answered_by_the_other(
+    deploy, processes, until, lives, requests_waiting_at
+):
     with deploy(replicas=2) as lm, ThreadPoolExecutor(2) as threads:
         lm.up()
         first, second = processes()
@@ -40,7 +32,7 @@ def test_a_call_whose_replica_is_killed_in_mid_answer_is_answered_by_the_other(d
         # Stopped, it takes the request and does not answer: so it is in mid-answer when it is killed.
         os.kill(first.pid, signal.SIGSTOP)
         calls = [threads.submit(lm, **CHAT) for _ in range(2)]
-        until(lambda: request_waits_at(port))
+        until(lambda: requests_waiting_at(port))
         os.kill(first.pid, signal.SIGKILL)
         texts = [call.result(30) for call in calls]
         assert texts[0] == texts[1]
@@ -52,7 +44,7 @@ def test_a_call_whose_replica_is_killed_in_mid_answer_is_answered_by_the_other(d
         assert lm(**CHAT) == texts[0]
         lm.up()
         assert lm.ready
-        assert second.is_running()
+        assert lives(second)
 
 
 def test_with_no_replica_left_the_loss_is_told_with_the_log(deploy, processes, until):
@@ -69,14 +61,14 @@ def test_with_no_replica_left_the_loss_is_told_with_the_log(deploy, processes, u
         assert isinstance(lm(**CHAT), str)
 
 
-def test_a_call_lost_with_the_last_replica_is_not_hung(deploy, processes, until):
+def test_a_call_lost_with_the_last_replica_is_not_hung(deploy, processes, until, requests_waiting_at):
     with deploy() as lm, ThreadPoolExecutor(1) as threads:
         lm.up()
         [process] = processes()
         port = port_of(lm, 0)
         os.kill(process.pid, signal.SIGSTOP)
         call = threads.submit(lm, **CHAT)
-        until(lambda: request_waits_at(port))
+        until(lambda: requests_waiting_at(port))
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(ReplicaLost, match="No other replica is left of 1"):
             call.result(20)
@@ -92,7 +84,7 @@ def test_replicas_killed_between_calls_are_started_again_by_the_next(deploy, pro
         assert lm.ready
 
 
-def test_a_replica_that_hangs_does_not_hold_up_the_other(deploy, processes, until):
+def test_a_replica_that_hangs_does_not_hold_up_the_other(deploy, processes, until, requests_waiting_at):
     with deploy(replicas=2) as lm, ThreadPoolExecutor(1) as threads:
         lm.up()
         hung, _ = processes()
@@ -100,7 +92,7 @@ def test_a_replica_that_hangs_does_not_hold_up_the_other(deploy, processes, unti
         os.kill(hung.pid, signal.SIGSTOP)
         try:
             stuck = threads.submit(lm, **CHAT)
-            until(lambda: request_waits_at(port))
+            until(lambda: requests_waiting_at(port))
             text = lm(**CHAT)
             assert not stuck.done()
         finally:

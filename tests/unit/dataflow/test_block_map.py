@@ -50,8 +50,7 @@ def test_any_iterable_is_taken() -> None:
 @pytest.mark.parametrize("concurrency", [None, 1, 3, 10])
 def test_no_more_items_run_at_once_than_said(concurrency: int | None) -> None:
     running, most, lock = 0, 0, threading.Lock()
-    # As many as are allowed must meet, or the barrier breaks.
-    together = threading.Barrier(concurrency or 1, timeout=30)
+    full = threading.Event()
 
     @block
     def watched(number: int) -> int:
@@ -59,7 +58,10 @@ def test_no_more_items_run_at_once_than_said(concurrency: int | None) -> None:
         with lock:
             running += 1
             most = max(most, running)
-        together.wait()
+            if most == (concurrency or 1):
+                full.set()
+        # As many as are allowed must meet, or this one fails.
+        assert full.wait(30)
         with lock:
             running -= 1
         return number
@@ -84,6 +86,20 @@ def test_no_more_async_items_run_at_once_than_said(concurrency: int) -> None:
 
     assert asyncio.run(watched.map(range(20), batch=4, concurrency=concurrency)) == list(range(20))
     assert most == concurrency
+
+
+def test_a_slow_batch_does_not_hold_up_the_ones_after_it() -> None:
+    last_ran = threading.Event()
+
+    @block
+    def item(number: int) -> int:
+        if number == 0:
+            assert last_ran.wait(30)
+        if number == 19:
+            last_ran.set()
+        return number
+
+    assert item.map(range(20), batch=1, concurrency=2) == list(range(20))
 
 
 def test_a_failed_item_fails_the_map_and_is_kept() -> None:

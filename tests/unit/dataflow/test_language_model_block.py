@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ import pytest
 from conduit import LMLite, ModelConfig, block, override
 from conduit.dataflow import ItemFailure
 from conduit.errors import BlockDefinitionError, BlockInputError, MapFailed, ModelNotFound, OutputInvalid
+from conduit.runtime import LMLiteBlock
 from conduit.testing import FakeLM
 
 lm = LMLite(models=[ModelConfig("conduit/tiny", max_model_concurrency=4)], replicas=2)
@@ -72,15 +72,15 @@ def test_map_asks_once_for_each_item_in_order() -> None:
 
 
 def test_map_keeps_as_many_requests_under_way_as_the_replicas_take() -> None:
-    running, most = 0, 0
+    running, most, full = 0, 0, asyncio.Event()
 
     async def slow(**_: Any) -> Ticket:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        deadline = time.monotonic() + 5
-        while running < 16 and most < 16 and time.monotonic() < deadline:
-            await asyncio.sleep(0.001)
+        if most == 16:
+            full.set()
+        await asyncio.wait_for(full.wait(), 30)
         running -= 1
         return Ticket("bug", urgent=False)
 
@@ -163,11 +163,12 @@ def raises_with_a_call(message: str) -> str:
     raise NotImplementedError(message)
 
 
-def iterator(message: str) -> iter:
-    ...
+def iterator(message: str) -> iter: ...
 
 
-@pytest.mark.parametrize("function", [returns, returns_a_constant, computes, yields, raises, raises_with_a_call])
+@pytest.mark.parametrize(
+    "function", [returns, returns_a_constant, computes, yields, raises, raises_with_a_call]
+)
 def test_a_function_with_a_body_is_refused(function: Any) -> None:
     with pytest.raises(BlockDefinitionError, match="has a body") as refused:
         lm.block(function)
@@ -201,6 +202,16 @@ def test_every_way_to_write_no_body_is_taken() -> None:
             assert isinstance(lm.block(function)("a"), str)
         for function in (coroutine, coroutine_raises):
             assert isinstance(asyncio.run(lm.block(function)("a")), str)
+
+
+def test_the_documents_resource_starts_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+    monkeypatch.setattr(LMLiteBlock, "up", lambda _self, *, wait=True: waits.append(wait))
+    provisioned = LMLiteBlock(models=[ModelConfig("conduit/tiny")], replicas=2)
+    assert waits == [False]
+    assert provisioned.config.replicas == 2
+    with override(lm=FakeLM()):
+        assert provisioned.ready
 
 
 def test_a_block_is_not_made_twice() -> None:

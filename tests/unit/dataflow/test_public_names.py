@@ -12,7 +12,9 @@ import conduit
 
 def loaded_by(code: str) -> set[str]:
     script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=50)
+    run = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=50
+    )
     return set(run.stdout.split())
 
 

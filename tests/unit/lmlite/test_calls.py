@@ -74,6 +74,8 @@ def test_an_output_may_be_any_type_and_have_no_input(lm):
         ({"messages": [{"role": "user"}]}, "messages"),
         ({"messages": CHAT, "output": Ticket}, "messages"),
         ({"system_message": "x", "output": Ticket}, "system_message"),
+        ({"input": Ticket("bug", urgent=True)}, "output"),
+        ({"guidance": "x", "messages": CHAT}, "output"),
     ],
 )
 def test_arguments_that_make_no_call_are_refused_by_name(lm, arguments, named):

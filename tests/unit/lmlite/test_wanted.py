@@ -5,8 +5,8 @@ from conduit.lmlite import LMLiteResource, wanted
 from conduit.lmlite.deployment import deployment_key
 
 
-def keys(**options):
-    return wanted.keys(settings.load(), "owner", **options)
+def keys():
+    return wanted.keys(settings.load(), "owner")
 
 
 def key(lm):
@@ -45,7 +45,8 @@ def test_an_object_replaced_by_one_of_its_name_wants_nothing():
 def test_objects_without_a_name_replace_nobody():
     both = [LMLiteResource("a/b"), LMLiteResource("a/b", replicas=2)]
     assert keys() == {key(lm) for lm in both}
-    assert keys(beside=both[0]) == {key(both[1])}
+    wanted.forgo(both[0])
+    assert keys() == {key(both[1])}
 
 
 def test_an_object_whose_model_is_not_there_wants_nothing():

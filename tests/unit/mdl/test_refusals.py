@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pytest
 from pydantic import AliasChoices, BaseModel, Field
@@ -25,10 +25,6 @@ class Aliased(BaseModel):
 
 class Spaced(BaseModel):
     value: int = Field(alias="not an identifier")
-
-
-class Untyped(NamedTuple("Untyped", [("a", int)])):
-    pass
 
 
 @dataclass

@@ -122,7 +122,7 @@ def test_lowering_reports_what_the_mask_no_longer_enforces() -> None:
 def test_lowering_keeps_fields_that_are_named_like_keywords() -> None:
     @dataclass
     class Odd:
-        uniqueItems: int  # noqa: N815
+        uniqueItems: int
         format: Literal["uri"]
 
     lowered = mdl.lower(mdl.json_schema(Odd), "llguidance")
