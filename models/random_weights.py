@@ -98,7 +98,7 @@ def make(
         {"bos_token_id": ids[PAD], "eos_token_id": [ids[END], ids[PAD]], "pad_token_id": ids[PAD]},
     )
     weights = _weights(np.random.default_rng(seed), vocab, hidden, layers, heads, kv_heads, intermediate)
-    weights["model.embed_tokens.weight"][_part_characters(tokenizer)] = 0.0
+    weights["model.embed_tokens.weight"][_textless(tokenizer)] = 0.0
     save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt"})
     return folder
 
@@ -130,13 +130,13 @@ def _filler() -> list[str]:
     return [f" {first}{second}" for first in syllables for second in syllables]
 
 
-def _part_characters(tokenizer: Tokenizer) -> list[int]:
-    """Ids that are only a part of a UTF-8 character: unlikely to be chosen, so that answers are mostly plain text."""
-    return [
-        index
-        for index in tokenizer.get_vocab().values()
-        if "\N{REPLACEMENT CHARACTER}" in tokenizer.decode([index])
-    ]
+def _textless(tokenizer: Tokenizer) -> list[int]:
+    """Ids without a text of their own: special tokens and parts of UTF-8 characters.
+
+    The weights make them unlikely, so that an answer is plain text of exactly as many tokens as were asked for.
+    """
+    texts = {index: tokenizer.decode([index]) for index in tokenizer.get_vocab().values()}
+    return [index for index, text in texts.items() if not text or "\N{REPLACEMENT CHARACTER}" in text]
 
 
 def _tokenizer_config(max_positions: int) -> dict[str, object]:

@@ -88,11 +88,12 @@ def ticket_shape(rng: random.Random) -> Shape:
 
 
 _NOUNS = (
-    "apple book bridge candle chair city cloud coffee coin door drum engine feather field fire flag forest garden "
-    "glass hammer harbor hat house island jacket key kite ladder lamp leaf letter lion map mirror moon mountain "
-    "music needle ocean orange paper pencil piano planet pocket queen radio rain ribbon river road rocket rope rose salt "
-    "school shadow ship shoe silver snow spoon star stone storm street sugar summer table tea tiger tower train "
-    "tree valley violin wagon water wheel whale window winter wolf wood yard zebra"
+    "apple book bridge candle chair city cloud coffee coin door drum engine feather field fire flag forest "
+    "garden glass hammer harbor hat house island jacket key kite ladder lamp leaf letter lion map mirror moon "
+    "mountain music needle ocean orange paper pencil piano planet pocket queen radio rain ribbon river road "
+    "rocket rope rose salt school shadow ship shoe silver snow spoon star stone storm street sugar summer "
+    "table tea tiger tower train tree valley violin wagon water wheel whale window winter wolf wood yard "
+    "zebra"
 ).split()
 _ADJECTIVES = (
     "big blue bright calm cold dark early fast fine fresh green happy kind late light new old quiet red small "

@@ -95,10 +95,13 @@ def _client_settings(url: str) -> Iterator[None]:
     with warnings.catch_warnings():
         # What Prefect's own modules warn of at their import is no failure of ours.
         warnings.simplefilter("ignore")
+        from prefect.logging.handlers import APILogHandler
         from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
     # An earlier test of this process may have imported Prefect, which reads the environment only then.
     with temporary_settings({PREFECT_API_URL: url, PREFECT_HOME: os.environ["PREFECT_HOME"]}):
         yield
+        # Logs still on their way would look for a server that is gone.
+        APILogHandler().flush()
 
 
 def _free_port() -> int:

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ class CommandLine:
         own = {"HOME": str(home), "CONDUIT_DATA_DIR": str(self.data_dir), "COLUMNS": "120"}
         self._environment = inherited | own | environment
 
-    def start(self, *arguments: str, module: tuple[str, ...] = CONDUIT) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *arguments: str, module: tuple[str, ...] = CONDUIT) -> Iterator[subprocess.Popen[str]]:
+        """Starts a command; it does not outlive the block."""
+        process = subprocess.Popen(
             [sys.executable, *module, *arguments],
             cwd=self._cwd,
             env=self._environment,
@@ -37,17 +40,18 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
     def run(
         self, *arguments: str, module: tuple[str, ...] = CONDUIT, timeout_s: float = 280.0
     ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, module=module)
-        try:
+        with self.start(*arguments, module=module) as process:
             stdout, stderr = process.communicate(timeout=timeout_s)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from conduit.dataflow import block
 
 
 @block
 def double(number: int) -> int:
     return number * 2
+
+
+@block
+def double_elsewhere(number: int) -> tuple[int, int]:
+    return os.getpid(), number * 2
 
 
 class Desk:

@@ -34,6 +34,7 @@ class Replicas(httpx.AsyncBaseTransport):
         self.provider = provider
         self.answer = answer or (lambda node_id, _: completion(f"from {node_id}"))
         self.asked: list[tuple[str, dict]] = []
+        self.used: list[str] = []
         self.not_ready: dict[str, dict] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -46,6 +47,9 @@ class Replicas(httpx.AsyncBaseTransport):
             models = states or {"m": {"state": "ready"}}
             body = {"models": [{"model_id": name, **state} for name, state in models.items()]}
             return httpx.Response(503 if states else 200, json=body)
+        if request.url.path == "/v1/models":
+            self.used.append(node_id)
+            return httpx.Response(200, json={"data": []})
         self.asked.append((node_id, json.loads(request.content)))
         answered = self.answer(node_id, request)
         return answered if isinstance(answered, httpx.Response) else await answered

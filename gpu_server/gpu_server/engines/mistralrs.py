@@ -201,6 +201,9 @@ class MistralRsEngine:
                 which=which,
                 max_seqs=settings.max_model_concurrency,
                 no_paged_attn=True,
+                # The engine's prefix cache sets apart sequences that reuse prefixes of different length, so that they
+                # never share a step; it also grows without bound, and fails where a sequence outgrows its block.
+                prefix_cache_n=0,
                 in_situ_quant=settings.quantization,
             )
         except Exception as error:

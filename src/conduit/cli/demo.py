@@ -64,15 +64,18 @@ class _Demo:
     def run(self) -> Report:
         begun = time.perf_counter()
         self._database.unlink(missing_ok=True)
-        with _Signals() as signals, ExitStack() as stack:
+        clean_up, stay = ExitStack(), False
+        with _Signals() as signals:
             try:
-                report = self._run(stack)
+                report = self._run(clean_up)
+                stay = self._keep
             finally:
                 signals.ignore()
-                clean_up = stack.enter_context(self._screen.step("Stopping what was started"))
-                clean_up.done = (
-                    "The replicas and the Prefect UI stay up" if self._keep else "Stopped all of it"
-                )
+                with self._screen.step("Stopping what was started") as step:
+                    step.done = (
+                        "The Prefect UI and the replicas stay up" if stay else "Stopped what was started"
+                    )
+                    clean_up.close()
         report.seconds["total"] = time.perf_counter() - begun
         return report
 

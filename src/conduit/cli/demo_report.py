@@ -20,7 +20,6 @@ from conduit.settings import Settings
 from conduit.store import ModelCall, open_store
 
 SHOWN_ROWS = 8
-_MESSAGE_WIDTH = 52
 
 
 @dataclass
@@ -102,9 +101,10 @@ class Report:
 def show(out: Console, report: Report) -> None:
     """Prints the report."""
     rows = table("message", "order_id", "amount", "topic", "urgent", right=("amount",))
+    rows.columns[0].overflow, rows.columns[0].no_wrap = "ellipsis", True
     shown = list(zip(report.messages, report.tickets, strict=True))[:SHOWN_ROWS]
     for message, ticket in shown:
-        rows.add_row(_cut(message), *_cells(ticket, "order_id", "amount", "topic", "urgent"))
+        rows.add_row(" ".join(message.split()), *_cells(ticket, "order_id", "amount", "topic", "urgent"))
     out.print()
     out.print(rows)
     out.print(f"… and {len(report.tickets) - len(shown)} more in {report.database}", soft_wrap=True)
@@ -133,18 +133,18 @@ def show(out: Console, report: Report) -> None:
 def next_steps(report: Report) -> list[str]:
     """What to try now, each a line that can be typed, with what it does."""
     conduit = "uv run conduit" if "UV_RUN_RECURSION_DEPTH" in os.environ else "conduit"
-    first = (
-        [f"{conduit} down                          stops the Prefect UI and the replicas again"]
-        if report.kept
-        else [
-            f"{conduit} demo --keep                   leaves the Prefect UI up, to look at the flow's graph"
-        ]
+    kept, ended = (
+        ("down", "stops the UI and the replicas"),
+        ("demo --keep", "leaves the UI up: see the graph"),
     )
+    steps = [
+        kept if report.kept else ended,
+        ("demo --model Qwen/Qwen3-0.6B", "a larger model, from the hub"),
+        ("doctor", "checks this machine"),
+    ]
     return [
-        *first,
-        f"{conduit} demo --model Qwen/Qwen3-0.6B  runs the same flow on a larger model, from the hub",
-        f"{conduit} doctor                        checks this machine",
-        f"{Path(__file__).with_name('inbox.py')}  is the flow: copy it and change it",
+        *(f"{f'{conduit} {arguments}':<{len(conduit) + 31}}{what}" for arguments, what in steps),
+        f"cp {Path(__file__).with_name('inbox.py')} .   the flow, to be changed",
     ]
 
 
@@ -163,8 +163,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
     return "-" if value is None else str(value)
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MESSAGE_WIDTH else line[: _MESSAGE_WIDTH - 1] + "…"

@@ -50,6 +50,7 @@ def main() -> None:
     task = Task(**json.loads(sys.argv[1]))
     tell = _teller()
     logging.basicConfig(level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of Prefect's requests
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _leave)
     demo = _Demo()

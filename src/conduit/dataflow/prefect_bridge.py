@@ -21,9 +21,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
 from prefect.settings import get_current_settings
 from prefect.tasks import Task
-from prefect.utilities.annotations import allow_failure, quote
+from prefect.utilities.annotations import quote
 
 from conduit.dataflow import calls, mapping, server
 from conduit.dataflow.contract import Kind
@@ -34,15 +35,13 @@ from conduit.dataflow.lineage import Lineage
 from conduit.dataflow.mapping import Batch, Job
 
 if TYPE_CHECKING:
-    from prefect.futures import PrefectFuture
-
     from conduit.dataflow.block_base import BlockBase
 
 TAG = "conduit"
-_DONE = True
 
-# Of the flow runs alive in this process. A flow's own context keeps the entry; nothing else may.
-_lineages: dict[UUID, Lineage] = {}
+# Of the flow runs of this process. Prefect tells nobody that a flow has ended and keeps its context for a while, so
+# what a run leaves here goes when the next one starts, or with the context.
+_lineages: dict[UUID, tuple[Lineage, weakref.ref[FlowRunContext]]] = {}
 
 
 @dataclass
@@ -55,7 +54,40 @@ class _Call:
     error: BaseException | None = field(default=None, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"error": None}
+        # On its way to another process, where nobody could wait for a future of this one.
+        args, kwargs = calls.given(self.args, self.kwargs)
+        return {"args": args, "kwargs": kwargs, "batch": self.batch, "error": None}
+
+
+class _Reference(PrefectFuture[bool]):
+    """Stands for a task run that is done, whatever runner it had; waiting for it makes the edge of the graph."""
+
+    def __init__(self, run: UUID) -> None:
+        self._run = run
+        # Where Prefect's own futures keep it, and its runners look for it.
+        self._final_state = State(
+            type=StateType.COMPLETED, state_details=StateDetails(task_run_id=run), data=True
+        )
+
+    @property
+    def task_run_id(self) -> UUID:
+        return self._run
+
+    @property
+    def state(self) -> State[Any]:
+        assert self._final_state is not None
+        return self._final_state
+
+    def wait(self, timeout: float | None = None) -> None:
+        """It is done."""
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> bool:  # noqa: ARG002
+        """Nothing but that it is done."""
+        return True
+
+    def add_done_callback(self, fn: Callable[[PrefectFuture[bool]], None]) -> None:
+        """Calls at once."""
+        fn(self)
 
 
 class _PrefectHandle:
@@ -160,7 +192,7 @@ def map(block: BlockBase, work: Job) -> list[Any]:  # noqa: A001 # the bridge's 
         upstream = lineage.makers(batch.items) or lineage.makers(work.items)
         _reach_server(block)
         with _typed_errors(block, given):
-            future = task.submit(quote(given), wait_for=[_reference(run) for run in upstream | shared])
+            future = task.submit(quote(given), wait_for=[_Reference(run) for run in upstream | shared])
         future.add_done_callback(lambda _: done())
         handle = _PrefectHandle(future, block, given, lineage)
 
@@ -192,7 +224,7 @@ async def amap(block: BlockBase, work: Job) -> list[Any]:
         upstream = lineage.makers(batch.items) or lineage.makers(work.items)
         await _areach_server(block)
         with _typed_errors(block, given):
-            values: list[Any] = await task(quote(given), wait_for=[_reference(r) for r in upstream | shared])
+            values: list[Any] = await task(quote(given), wait_for=[_Reference(r) for r in upstream | shared])
         makers.update(lineage.makers(values))
         return values
 
@@ -344,12 +376,20 @@ def _lineage() -> Lineage:
     assert flow is not None
     assert flow.flow_run is not None
     run = flow.flow_run.id
-    lineage = _lineages.get(run)
-    if lineage is None:
+    known = _lineages.get(run)
+    if known is None:
+        for other, (_, context) in list(_lineages.items()):
+            if _over(context()):
+                _lineages.pop(other, None)
         # Two threads of a flow may be first at the same time: setdefault lets one of them win.
-        lineage = _lineages.setdefault(run, Lineage())
-        weakref.finalize(flow, _lineages.pop, run, None)
-    return lineage
+        known = _lineages.setdefault(run, (Lineage(), weakref.ref(flow)))
+    return known[0]
+
+
+def _over(flow: FlowRunContext | None) -> bool:
+    if flow is None or flow.flow_run is None or flow.flow_run.state is None:
+        return True
+    return flow.flow_run.state.is_final()
 
 
 def _made(value: Any) -> None:
@@ -360,12 +400,7 @@ def _made(value: Any) -> None:
 
 def _upstream(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     values = (*args, *kwargs.values())
-    waits: list[Any] = [_reference(run) for value in values for run in _lineage().makers(value)]
-    submitted = [f.handle.future for f in handles(values) if isinstance(f.handle, _PrefectHandle)]
-    # The block asks a future itself, and so fails with that call's own error.
-    return waits + [allow_failure(future) for future in submitted]
-
-
-def _reference(run: UUID) -> State[Any]:
-    """A state that says no more than that this task run is done; waiting for it makes the edge of the graph."""
-    return State(type=StateType.COMPLETED, state_details=StateDetails(task_run_id=run), data=_DONE)
+    waits: list[Any] = [_Reference(run) for value in values for run in _lineage().makers(value)]
+    # The block itself waits for a future and so fails with that call's own error; Prefect only draws the edge.
+    submitted = [f.handle for f in handles(values) if isinstance(f.handle, _PrefectHandle)]
+    return waits + [_Reference(handle.future.task_run_id) for handle in submitted]

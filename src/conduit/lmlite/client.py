@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,11 @@ class Client:
             return Readiness(reachable=True, status=response.status_code)
         ready = response.status_code == 200
         return Readiness(True, ready, states, reasons, response.status_code)
+
+    async def use(self, replica: Replica) -> None:
+        """Lets the replica's idle limit count anew: its list of models counts as use, unlike its readiness."""
+        with anyio.move_on_after(_PROBE_TIMEOUT_S), suppress(httpx.HTTPError):
+            await self._http.get(f"{replica.url}/v1/models", headers=_authorization(replica))
 
     def _request(self, replica: Replica, request: LMRequest, *, stream: bool) -> httpx.Request:
         return self._http.build_request(

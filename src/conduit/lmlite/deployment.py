@@ -7,6 +7,7 @@ processes are changed under the deployment's file lock only, and waiting for rea
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -194,7 +195,7 @@ class Deployment:
 
     async def _when_ready(self, nodes: Mapping[str, int]) -> Pool:
         ready: dict[int, Replica] = {}
-        pause_s = _FIRST_POLL_S
+        pause_s, used_at = _FIRST_POLL_S, anyio.current_time()
         while True:
             for node_id, number in nodes.items():
                 if number not in ready and (replica := await self._ready_replica(node_id)) is not None:
@@ -202,6 +203,11 @@ class Deployment:
                     ready[number] = replica
             if len(ready) == len(nodes):
                 return Pool([ready[number] for number in sorted(ready)])
+            if anyio.current_time() - used_at > (self._config.idle_timeout_s or math.inf) / 3:
+                # The quick ones must not reach their idle limit while the slow ones still load.
+                used_at = anyio.current_time()
+                for replica in ready.values():
+                    await self._client.use(replica)
             await anyio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LAST_POLL_S)
 

@@ -29,7 +29,7 @@ async def exclusive(data_dir: Path, key: str) -> AsyncIterator[None]:
     deadline = anyio.current_time() + _WAIT_S
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock.acquire(blocking=False)
             break
         except filelock.Timeout:

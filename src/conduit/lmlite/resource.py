@@ -17,6 +17,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
+import anyio.to_thread
 from pydantic import SecretStr
 
 from conduit import mdl
@@ -513,7 +514,8 @@ class LMLiteResource:
             return
         deployment = await self._caller.deployment()
         wanted.forgo(self)
-        if deployment.key in wanted.keys(self._settings, deployment.owner):
+        here = await anyio.to_thread.run_sync(wanted.keys, self._settings, deployment.owner)
+        if deployment.key in here:
             self._caller.ended = "released"
         elif await deployment.wanted_elsewhere():
             self._caller.ended = "released"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -440,12 +443,47 @@ def test_a_blocks_own_connection_failure_is_not_the_servers(run: Runner) -> None
     assert isinstance(error, httpx.ConnectError)
 
 
-def test_a_flows_values_are_let_go_at_its_end(run: Runner) -> None:
+def test_an_ended_flows_values_are_let_go_when_the_next_one_starts(run: Runner) -> None:
     from conduit.dataflow import prefect_bridge
 
-    run(lambda_flow(lambda: [double(1000), *double.map([1, 2])]))
-    gc.collect()
-    assert prefect_bridge._lineages == {}
+    run(lambda_flow(lambda: double(1000)))
+    _, known = run(lambda_flow(lambda: double.map([1, 2])))
+    assert [str(kept) for kept in prefect_bridge._lineages] == [known.tasks[0]["flow_run_id"]]
+
+
+PROCESSES = """
+import os
+from prefect import flow
+from prefect.task_runners import ProcessPoolTaskRunner
+from support.picklable_blocks import Desk, double, double_elsewhere
+
+@flow(task_runner=ProcessPoolTaskRunner(max_workers=2))
+def spread():
+    here, one = double_elsewhere.submit(1).result()
+    assert here != os.getpid()
+    many = [value for _, value in double_elsewhere.map([one, 4, 3], batch=2, concurrency=2)]
+    return one, many, double.submit(double.submit(5)).result(), Desk().take.submit(7).result()
+
+if __name__ == "__main__":
+    assert spread() == (2, [4, 8, 6], 20, 7)
+    print("all well")
+"""
+
+
+def test_a_runner_of_processes_runs_blocks_batches_and_futures(prefect_server: str, tmp_path: Path) -> None:
+    script = tmp_path / "spread.py"
+    script.write_text(PROCESSES)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    # A process of its own: the pool's resource tracker lives as long as the one that started it.
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "all well" in done.stdout, done.stderr[-3000:]
 
 
 def test_a_server_in_reach_is_found(prefect_server: str) -> None:

@@ -178,7 +178,7 @@ def test_waiting_for_a_background_start_that_failed_ends_with_its_error(until):
 def test_a_replica_that_idles_out_ends_by_itself_and_the_next_call_brings_it_up(
     deploy, processes, until, lives
 ):
-    lm = deploy(idle_timeout=1.0)
+    lm = deploy(idle_timeout=3.0)
     lm(**CHAT)
     [first] = processes()
     until(lambda: not lives(first))

@@ -114,6 +114,27 @@ def test_only_the_missing_replica_is_started_again(world):
     assert sorted(world.states(deployment)) == ["lost", "ready", "ready"]
 
 
+def test_a_ready_replica_does_not_idle_out_while_another_still_loads(world):
+    deployment = world.deployment(replicas=2, idle_timeout=0.06)
+    original = world.provider.create
+
+    async def create(spec):
+        if world.provider.specs:
+            world.http.not_ready[spec.node_id] = {"m": {"state": "starting"}}
+        return await original(spec)
+
+    world.provider.create = create
+
+    async def scene():
+        async with anyio.create_task_group() as group:
+            group.start_soon(deployment.up)
+            await until(lambda: len(world.http.used) > 1)
+            world.http.not_ready.clear()
+
+    asyncio.run(scene())
+    assert set(world.http.used) == {next(iter(world.provider.specs))}
+
+
 def test_ready_means_every_model_of_every_replica(world):
     deployment = world.deployment(replicas=2)
 
