@@ -36,9 +36,9 @@ def make(
     vocab: int = 2048,
     hidden: int = 192,
     layers: int = 4,
-    heads: int = 6,
-    kv_heads: int = 2,
-    intermediate: int = 512,
+    heads: int | None = None,
+    kv_heads: int | None = None,
+    intermediate: int | None = None,
     max_positions: int = 4096,
 ) -> Path:
     """Write the model into `folder` (made if missing) and return it.
@@ -49,13 +49,16 @@ def make(
         vocab: Rows of the embedding. The tokenizer fills them all; 260 to 6000.
         hidden: Width of the model; a multiple of `heads`.
         layers: Transformer blocks.
-        heads: Query heads.
-        kv_heads: Key and value heads; divides `heads`.
-        intermediate: Width of the gated MLP.
+        heads: Query heads; one for 32 of the width when not given.
+        kv_heads: Key and value heads; divides `heads`. Two, or one, when not given.
+        intermediate: Width of the gated MLP; 8/3 of `hidden` when not given.
         max_positions: Context length that the configuration states.
     """
     if vocab < 260:
         raise ValueError(f"vocab={vocab} cannot hold 256 bytes and the special tokens; 260 is the least")
+    heads = heads or max(1, hidden // 32)
+    kv_heads = kv_heads or (2 if heads % 2 == 0 else 1)
+    intermediate = intermediate or hidden * 8 // 3
     if hidden % heads or heads % kv_heads or (hidden // heads) % 2:
         raise ValueError(f"hidden={hidden}, heads={heads}, kv_heads={kv_heads} do not divide into even heads")
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,10 +31,11 @@ requests_log = logging.getLogger("gpu_server.requests")
 
 T = TypeVar("T")
 MAX_RETRY_AFTER_S = 30
+WRITE_TIMEOUT_S = 60.0
 
 
 class CallerLeft(Exception):
-    """The connection closed before the answer was whole."""
+    """The connection closed, or stood still, before the answer was whole."""
 
 
 class ChatEndpoint:
@@ -82,6 +83,7 @@ class _ChatResponse(Response):
             await _unless_caller_leaves(receive, answer)
         except CallerLeft:
             self._status = 499
+            scope["state"]["left"] = True
         except errors.ApiError as error:
             self._status = error.status
             raise
@@ -123,6 +125,8 @@ class _ChatResponse(Response):
                             await _write(send, writer.delta({"role": "assistant", "content": ""}))
                             self._status, begun = 200, True
                         await _write(send, self._chunks(writer, piece))
+        except CallerLeft:
+            raise
         except Exception as error:
             failure = _as_api_error(error, model)
             if not begun:
@@ -257,5 +261,15 @@ async def _begin_stream(send: Send) -> None:
 
 
 async def _write(send: Send, data: bytes, *, more: bool = True) -> None:
-    if data or not more:
-        await send({"type": "http.response.body", "body": data, "more_body": more})
+    """Write one part of a stream.
+
+    Raises:
+        CallerLeft: Nobody has taken the parts before it for `WRITE_TIMEOUT_S`. No place is kept for that.
+    """
+    if not data and more:
+        return
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+    except TimeoutError:
+        raise CallerLeft from None

@@ -5,7 +5,7 @@ codes and error codes.
 
     400 bad_request, unsupported, context_length_exceeded, schema_refused     401 unauthorized
     404 model_not_found, no_such_route    405 method_not_allowed    408 body_too_slow    413 body_too_large
-    429 queue_full    500 engine_failed    503 model_not_ready
+    429 queue_full    431 headers_too_large    500 engine_failed    503 model_not_ready
 """
 
 from __future__ import annotations
@@ -108,6 +108,13 @@ def body_too_large(max_body_bytes: int) -> ApiError:
     """More bytes than the server takes."""
     return ApiError(
         413, f"The request body is over {max_body_bytes} bytes (max_body_bytes).", code="body_too_large"
+    )
+
+
+def headers_too_large(max_header_bytes: int) -> ApiError:
+    """A head of more bytes than the server takes."""
+    return ApiError(
+        431, f"The request's headers are over {max_header_bytes} bytes.", code="headers_too_large"
     )
 
 

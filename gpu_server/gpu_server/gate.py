@@ -23,6 +23,7 @@ from gpu_server.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 BODY_TIMEOUT_S = 30.0
+MAX_HEADER_BYTES = 32 * 1024
 _DISCARD_BYTES = 64 * 1024 * 1024
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _NOT_USE = frozenset({"/live", "/ready", "/metrics"})
@@ -63,7 +64,7 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
-        state["request_id"], state["model"] = request_id, ""
+        state["request_id"], state["model"], state["left"] = request_id, "", False
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -74,6 +75,7 @@ class Gate:
             await send(message)
 
         try:
+            _check_size(scope)
             self._auth.check(scope["path"], _authorization(scope))
             with nullcontext() if scope["path"] in _NOT_USE else self._watchdog.busy():
                 await self._serve(scope, receive, send_with_id, headers)
@@ -88,7 +90,7 @@ class Gate:
             )
             await broke.response()(scope, receive, send_with_id)
         finally:
-            self._answered(state["model"], status or 499)
+            self._answered(state["model"], 499 if state["left"] or not status else status)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         declared = headers.get("content-length", "0")
@@ -135,6 +137,12 @@ class Gate:
         if too_large:
             raise errors.body_too_large(self._max_body_bytes)
         return b"".join(chunks)
+
+
+def _check_size(scope: Scope) -> None:
+    """Bound the head of the request: the web server bounds only heads that arrive in pieces."""
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+        raise errors.headers_too_large(MAX_HEADER_BYTES)
 
 
 def _authorization(scope: Scope) -> bytes | None:

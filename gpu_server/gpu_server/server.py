@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from gpu_server.app import make_app
 from gpu_server.engines.base import Engine
 from gpu_server.engines.mistralrs import MistralRsEngine, prepare_process
+from gpu_server.gate import MAX_HEADER_BYTES
 from gpu_server.served_models import ServedModels
 from gpu_server.settings import ModelSettings, ServerSettings
 from gpu_server.watchdog import Watchdog
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 EXIT_OK, EXIT_SETTINGS, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 2, 3, 4
 DRAIN_S = 5
 KEEP_ALIVE_S = 75  # longer than clients keep theirs, so that the client is the one who closes
-MAX_HEADER_BYTES = 32 * 1024
 _BACKLOG = 2048
 
 

@@ -66,11 +66,15 @@ class Message:
 
 @dataclass(frozen=True)
 class Example:
-    """One exchange: a prompt's user text and the right answer, both as the model sees them."""
+    """One exchange: a prompt's user text and the right answer, both as the model sees them.
+
+    `judged` are the spans of the answer that no copying can get right, such as a label.
+    """
 
     prompt: mdl.Prompt[Any]
     user: str
     answer: str
+    judged: tuple[tuple[int, int], ...] = ()
 
 
 @cache
@@ -304,6 +308,13 @@ def ticket_answer(item: Message, names: dict[str, str] | None = None) -> str:
     return "{" + ",".join(f'"{written}":{values[field]}' for field, written in names.items()) + "}"
 
 
+def judged(answer: str, names: dict[str, str] | None = None) -> tuple[tuple[int, int], ...]:
+    """Where topic and urgency stand in a ticket's answer."""
+    written = [(names or {}).get(field, field if names is None else "") for field in ("topic", "urgent")]
+    found = (re.search(rf'"{name}":("?\w+"?)', answer) for name in written if name)
+    return tuple(match.span(1) for match in found if match)
+
+
 @cache
 def ticket_prompt() -> mdl.Prompt[Ticket]:
     """The demo's prompt."""
@@ -313,7 +324,8 @@ def ticket_prompt() -> mdl.Prompt[Ticket]:
 def ticket_example(rng: random.Random) -> Example:
     """One training example of the demo's own task."""
     item = message(rng.choice(seen()), rng)
-    return Example(ticket_prompt(), ticket_prompt().user({"message": item.text}), ticket_answer(item))
+    answer = ticket_answer(item)
+    return Example(ticket_prompt(), ticket_prompt().user({"message": item.text}), answer, judged(answer))
 
 
 @cache

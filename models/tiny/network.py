@@ -150,6 +150,12 @@ class Network(nn.Module):
         """The parameters under their names in a Hugging Face checkpoint."""
         return {f"model.{name}": value.detach() for name, value in self.state_dict().items()}
 
+    def restore(self, checkpoint: dict[str, Tensor]) -> None:
+        """Takes the parameters of such a checkpoint."""
+        self.load_state_dict(
+            {name.removeprefix("model."): value.float() for name, value in checkpoint.items()}
+        )
+
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, -1)

@@ -20,7 +20,7 @@ from tiny.data import Example
 
 Values = dict[str, Any]
 Make = Callable[[Values, random.Random], Any]
-SHAPES = 700
+SHAPES = 1400
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,12 @@ class Shape:
 
     prompt: mdl.Prompt[Any]
     make: Callable[[random.Random], tuple[str, str]]
+    names: dict[str, str] | None = None
 
     def example(self, rng: random.Random) -> Example:
         """One exchange."""
         user, answer = self.make(rng)
-        return Example(self.prompt, user, answer)
+        return Example(self.prompt, user, answer, data.judged(answer, self.names or {}))
 
 
 _NAMES = {
@@ -84,7 +85,7 @@ def ticket_shape(rng: random.Random) -> Shape:
         item = data.message(rng.choice(data.seen()), rng)
         return prompt.user({source: item.text}), data.ticket_answer(item, names)
 
-    return Shape(prompt, make)
+    return Shape(prompt, make, names)
 
 
 _NOUNS = (
@@ -178,7 +179,7 @@ def _sources(rng: random.Random) -> dict[str, tuple[Any, Callable[[random.Random
         (rng.choice(("colors", "values", "pieces")), list[str], lambda r: r.sample(_NOUNS, r.randint(0, 4))),
         (rng.choice(("code", "sku", "order", "reference")), str, data.order_id),
     ]
-    return {name: (type_, make) for name, type_, make in rng.sample(pool, rng.randint(1, 4))}
+    return {name: (type_, make) for name, type_, make in rng.sample(pool, rng.choice((1, 1, 2, 3, 4)))}
 
 
 def _copied(name: str, type_: Any) -> tuple[Any, Make]:
@@ -224,26 +225,31 @@ def _targets(rng: random.Random, sources: dict[str, tuple[Any, Any]]) -> dict[st
     )
     pool.setdefault(rng.choice(("rating", "stars", "confidence")), (int, lambda _, r: r.randint(1, 10)))
     pool.setdefault(rng.choice(("extra", "warning")), (str | None, lambda *_: None))
-    return {name: pool[name] for name in rng.sample(list(pool), rng.randint(1, min(5, len(pool))))}
+    return {name: pool[name] for name in rng.sample(list(pool), rng.choice((1, 1, 2, 3, 4, 5)))}
 
 
 def made_up_shape(rng: random.Random) -> Shape:
-    """A made-up record."""
+    """A made-up record, or a single value, on either side."""
     sources = _sources(rng)
+    bare = len(sources) == 1 and rng.random() < 0.6
     targets = _targets(rng, sources)
-    source_type = make_dataclass("Input", [(name, type_) for name, (type_, _) in sources.items()])
-    if len(targets) == 1 and rng.random() < 0.5:
+    if bare:
+        ((source, _),) = sources.values()
+    else:
+        source = make_dataclass("Input", [(name, type_) for name, (type_, _) in sources.items()])
+    if len(targets) == 1 and rng.random() < 0.6:
         ((output, only),) = targets.values()
     else:
         output, only = make_dataclass("Output", [(name, type_) for name, (type_, _) in targets.items()]), None
-    prompt = mdl.prompt(output=output, input=source_type, instruction=rng.choice(_INSTRUCTIONS))
+    prompt = mdl.prompt(output=output, input=source, instruction=rng.choice(_INSTRUCTIONS))
 
     def make(rng: random.Random) -> tuple[str, str]:
         values = {name: maker(rng) for name, (_, maker) in sources.items()}
         answer = (
             only(values, rng) if only else {name: maker(values, rng) for name, (_, maker) in targets.items()}
         )
-        return prompt.user(values), json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+        asked = next(iter(values.values())) if bare else values
+        return prompt.user(asked), json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
 
     return Shape(prompt, make)
 

@@ -16,6 +16,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from tiny import data, shapes, tokenizer
@@ -32,7 +33,27 @@ from tiny.network import Network, Shape
 
 OUT = Path(__file__).resolve().parents[2] / "src/conduit/lmlite/tiny"
 ROW, ROWS = 512, 12  # tokens of a row, rows of a step
-ASK_WEIGHT = 0.1  # loss weight of the question's tokens beside the answer's
+ASKED, ANSWERED = 0.1, 1.0  # loss weights of a question's tokens and of an answer's
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: `steps` of a cosine that is laid out over `horizon` steps.
+
+    `judged` is the loss weight of labels, which no copying can get right.
+    """
+
+    steps: int
+    horizon: int
+    peak: float
+    judged: float
+
+
+# First all of an answer counts alike, until copying is learnt; from then on labels count more.
+PHASES = (
+    Phase(steps=2000, horizon=4800, peak=3e-3, judged=1.0),
+    Phase(steps=2900, horizon=2900, peak=2.5e-3, judged=4.0),
+)
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # tokens, positions, exchange numbers, weights
 
 
@@ -46,7 +67,7 @@ def example(kind: shapes.Shape | None, rng: random.Random) -> Example:
     return data.ticket_example(rng) if kind is None else kind.example(rng)
 
 
-def pack(encoder: Tokenizer, rng: random.Random) -> Row:
+def pack(encoder: Tokenizer, rng: random.Random, judged: float) -> Row:
     """One row: a prefix, then exchanges until it is full. Exchange 0 is the prefix, -1 is padding."""
     kind = kind_of_row(rng)
     tokens, positions, owners, weights = (
@@ -59,35 +80,45 @@ def pack(encoder: Tokenizer, rng: random.Random) -> Row:
     tokens[:end], positions[:end], owners[:end] = start, np.arange(end), 0
     for number in range(1, ROW):
         item = first if number == 1 else example(kind, rng)
-        asked, answered = (encoder.encode(text).ids for text in tokenizer.exchange(item.user, item.answer))
-        size = len(asked) + len(answered)
+        asked, answered = (encoder.encode(text) for text in tokenizer.exchange(item.user, item.answer))
+        size = len(asked.ids) + len(answered.ids)
         if end + size > ROW:
             break
         place = slice(end, end + size)
         tokens[place], positions[place], owners[place] = (
-            asked + answered,
+            asked.ids + answered.ids,
             np.arange(len(start), len(start) + size),
             number,
         )
-        weights[end : end + len(asked)] = ASK_WEIGHT
-        weights[end + len(asked) : end + size] = 1.0
+        weights[place] = [ASKED] * len(asked.ids) + [
+            judged if _touches(span, item.judged) else ANSWERED for span in answered.offsets
+        ]
         end += size
     return tokens, positions, owners, weights
 
 
-def batches(encoder: Tokenizer, seed: int) -> Iterator[list[np.ndarray]]:
+def _touches(span: tuple[int, int], others: tuple[tuple[int, int], ...]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in others)
+
+
+def batches(encoder: Tokenizer, seed: int, judged: float) -> Iterator[list[np.ndarray]]:
     """Endless steps, made in a process of their own."""
     queue: multiprocessing.Queue[list[np.ndarray]] = multiprocessing.Queue(32)
-    maker = multiprocessing.Process(target=_make, args=(encoder.to_str(), seed, queue), daemon=True)
+    maker = multiprocessing.Process(target=_make, args=(encoder.to_str(), seed, judged, queue), daemon=True)
     maker.start()
-    while True:
-        yield queue.get()
+    try:
+        while True:
+            yield queue.get()
+    finally:
+        maker.terminate()
 
 
-def _make(encoder: str, seed: int, queue: multiprocessing.Queue[list[np.ndarray]]) -> None:
+def _make(encoder: str, seed: int, judged: float, queue: multiprocessing.Queue[list[np.ndarray]]) -> None:
     rng, reader = random.Random(seed), Tokenizer.from_str(encoder)
     while True:
-        queue.put([np.stack(part) for part in zip(*(pack(reader, rng) for _ in range(ROWS)), strict=True)])
+        queue.put(
+            [np.stack(part) for part in zip(*(pack(reader, rng, judged) for _ in range(ROWS)), strict=True)]
+        )
 
 
 def visible(owners: torch.Tensor) -> torch.Tensor:
@@ -98,10 +129,10 @@ def visible(owners: torch.Tensor) -> torch.Tensor:
     return (same & causal)[:, None]
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
+def learning_rate(step: int, phase: Phase) -> float:
     """Warm-up, then a cosine down to a hundredth."""
     warm = min(1.0, step / 200)
-    return peak * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return phase.peak * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / phase.horizon)))
 
 
 @torch.no_grad()
@@ -157,41 +188,19 @@ def save(network: Network, encoder: Tokenizer, folder: Path) -> None:
         (folder / name).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--steps", type=int, default=8000)
-    arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--peak", type=float, default=3e-3)
-    arguments.add_argument("--threads", type=int, default=2)
-    arguments.add_argument("--out", type=Path, default=OUT)
-    chosen = arguments.parse_args()
-    torch.manual_seed(chosen.seed)
-    torch.set_num_threads(chosen.threads)
-    rng = random.Random(chosen.seed)
-
-    samples = (example(kind_of_row(rng), rng) for _ in range(12_000))
-    texts = [
-        tokenizer.prefix(e.prompt.system) + "".join(tokenizer.exchange(e.user, e.answer)) for e in samples
-    ]
-    encoder = tokenizer.train(texts)
-    lengths = [len(encoder.encode(text).ids) for text in texts[:1000]]
-    network = Network(Shape())
-    count = sum(p.numel() for p in network.parameters())
-    print(
-        f"{count / 1e6:.2f} M parameters, {np.mean(lengths):.0f} tokens an exchange with its prefix",
-        flush=True,
-    )
-
+def train(network: Network, encoder: Tokenizer, phase: Phase, seed: int, out: Path) -> None:
+    """Runs one phase; the weights are saved every 500 steps and at its end."""
     decayed = [p for p in network.parameters() if p.dim() > 1]
     others = [p for p in network.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=chosen.peak, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(groups, lr=phase.peak, betas=(0.9, 0.95))
     check = data.unseen()[::24]  # a look at the course of things: without a cache of keys each row is dear
-    began, seen_loss = time.monotonic(), 0.0
-    for step, batch in enumerate(batches(encoder, chosen.seed), 1):
-        tokens, positions, owners, weights = map(torch.from_numpy, batch)
+    began, losses_seen = time.monotonic(), 0.0
+    made = batches(encoder, seed, phase.judged)
+    for step in range(1, phase.steps + 1):
+        tokens, positions, owners, weights = map(torch.from_numpy, next(made))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, chosen.steps, chosen.peak)
+            group["lr"] = learning_rate(step, phase)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(tokens, positions, visible(owners))
         losses = F.cross_entropy(
@@ -203,20 +212,50 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        seen_loss += loss.item()
+        losses_seen += loss.item()
         if step % 50 == 0:
             seconds = time.monotonic() - began
             speed = step * ROW * ROWS / seconds
             print(
-                f"step {step} loss {seen_loss / 50:.4f} {seconds / 60:.1f} min {speed:.0f} tokens/s",
+                f"step {step} loss {losses_seen / 50:.4f} {seconds / 60:.1f} min {speed:.0f} tokens/s",
                 flush=True,
             )
-            seen_loss = 0.0
-        if step % 500 == 0 or step == chosen.steps:
+            losses_seen = 0.0
+        if step % 500 == 0 or step == phase.steps:
             print(f"step {step} unseen templates {accuracy(network, encoder, check)}", flush=True)
-            save(network, encoder, chosen.out)
-        if step == chosen.steps:
-            break
+            save(network, encoder, out)
+    made.close()
+
+
+def first_tokenizer(seed: int) -> Tokenizer:
+    """The tokenizer, trained on a sample of exchanges."""
+    rng = random.Random(seed)
+    samples = (example(kind_of_row(rng), rng) for _ in range(12_000))
+    return tokenizer.train(
+        tokenizer.prefix(e.prompt.system) + "".join(tokenizer.exchange(e.user, e.answer)) for e in samples
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--out", type=Path, default=OUT)
+    arguments.add_argument(
+        "--after", type=int, default=0, help="phases that are done: goes on from the weights in --out"
+    )
+    chosen = arguments.parse_args()
+    torch.manual_seed(chosen.seed)
+    torch.set_num_threads(chosen.threads)
+    network = Network(Shape())
+    if chosen.after:
+        encoder = Tokenizer.from_file(str(chosen.out / "tokenizer.json"))
+        network.restore(load_file(chosen.out / "model.safetensors"))
+    else:
+        encoder = first_tokenizer(chosen.seed)
+    print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters", flush=True)
+    for number, phase in enumerate(PHASES[chosen.after :], chosen.after):
+        train(network, encoder, phase, chosen.seed + number, chosen.out)
 
 
 if __name__ == "__main__":

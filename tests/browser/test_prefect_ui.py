@@ -92,6 +92,7 @@ def test_the_graph_leads_from_fetch_over_split_and_batches_to_the_insert_and_all
 
 def test_its_list_of_task_runs_shows_the_same_tasks(report, page):
     page.goto(report["flow_run"]["url"])
-    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_text("Task Runs", exact=True).click()
+    page.get_by_text("Beginning flow run").first.wait_for(state="hidden")  # the log names the tasks, too
     for name in ("http_get", "split", "duckdb_insert", *BATCHES):
         page.get_by_text(name).first.wait_for()

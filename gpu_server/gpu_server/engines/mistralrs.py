@@ -201,8 +201,8 @@ class MistralRsEngine:
                 which=which,
                 max_seqs=settings.max_model_concurrency,
                 no_paged_attn=True,
-                # The engine's prefix cache sets apart sequences that reuse prefixes of different length, so that they
-                # never share a step; it also grows without bound, and fails where a sequence outgrows its block.
+                # The engine's prefix cache sets apart sequences that reuse prefixes of different length: they never
+                # share a step. It also grows without bound, and panics where a sequence outgrows its block.
                 prefix_cache_n=0,
                 in_situ_quant=settings.quantization,
             )
@@ -252,9 +252,9 @@ class MistralRsEngine:
     def _gather(self) -> list[_Generation]:
         """Return what goes to the engine next; nothing when the engine is to close.
 
-        The engine advances sequences together only while they have the same length, so those that enter in the same
-        step stay together to the end, and those that enter one by one never meet. An idle engine gets its request at
-        once; a busy one gets those that arrive within a few milliseconds of each other as one wave.
+        The engine advances sequences together only while they have the same length, so those that enter in one
+        step stay together to the end, and those that enter one by one may never meet. An idle engine gets its
+        request at once; a busy one gets those that arrive within a few milliseconds of each other as one wave.
         """
         wave: list[_Generation] = []
         first = self._inbox.get()

@@ -20,6 +20,7 @@ from conduit.settings import Settings
 from conduit.store import ModelCall, open_store
 
 SHOWN_ROWS = 8
+_LEAST_MESSAGE_WIDTH, _OTHER_COLUMNS_WIDTH = 24, 48
 
 
 @dataclass
@@ -102,6 +103,7 @@ def show(out: Console, report: Report) -> None:
     """Prints the report."""
     rows = table("message", "order_id", "amount", "topic", "urgent", right=("amount",))
     rows.columns[0].overflow, rows.columns[0].no_wrap = "ellipsis", True
+    rows.columns[0].max_width = max(_LEAST_MESSAGE_WIDTH, out.width - _OTHER_COLUMNS_WIDTH)
     shown = list(zip(report.messages, report.tickets, strict=True))[:SHOWN_ROWS]
     for message, ticket in shown:
         rows.add_row(" ".join(message.split()), *_cells(ticket, "order_id", "amount", "topic", "urgent"))
@@ -144,7 +146,7 @@ def next_steps(report: Report) -> list[str]:
     ]
     return [
         *(f"{f'{conduit} {arguments}':<{len(conduit) + 31}}{what}" for arguments, what in steps),
-        f"cp {Path(__file__).with_name('inbox.py')} .   the flow, to be changed",
+        f"cp {Path(__file__).with_name('inbox.py')} .  the flow: change it",
     ]
 
 

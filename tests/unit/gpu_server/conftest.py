@@ -1,0 +1,97 @@
+"""An engine that follows a script, and the real application around it, without sockets or processes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from gpu_server.app import make_app
+from gpu_server.engines.base import Completion, EngineCounters, Job, Message, Piece, Usage
+from gpu_server.served_models import ServedModels
+from gpu_server.settings import ModelSettings
+from gpu_server.watchdog import Watchdog
+
+TOKEN = "a-good-token"
+
+
+class ScriptedEngine:
+    """Answers "one two three"; counts a prompt token a word; waits at `gate` when there is one."""
+
+    seeds = False
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self.settings = settings
+        self.counters = EngineCounters()
+        self.jobs: list[Job] = []
+        self.raises: Exception | None = None
+        self.load_raises: Exception | None = None
+        self.gate: asyncio.Event | None = None
+        self.cancelled = 0
+        self.closed = False
+
+    async def load(self) -> None:
+        if self.load_raises:
+            raise self.load_raises
+
+    async def prompt_tokens(self, messages: Sequence[Message], *, constrained: bool) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    async def complete(self, job: Job) -> Completion:
+        self.jobs.append(job)
+        await self._wait()
+        return Completion("one two three", "stop", Usage(job.prompt_tokens, 3), 0.01)
+
+    async def stream(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self.jobs.append(job)
+        await self._wait()
+        yield Piece("one")
+        yield Piece(" two")
+        yield Piece(" three", finish="stop", usage=Usage(job.prompt_tokens, 3))
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def _wait(self) -> None:
+        if self.raises:
+            raise self.raises
+        try:
+            if self.gate:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+class Bench:
+    """One application with scripted engines."""
+
+    def __init__(self, **model: Any) -> None:
+        settings = ModelSettings(
+            **{"model_id": "m", "max_model_len": 20, "max_model_concurrency": 2, "max_queue": 1, **model}
+        )
+        self.engine = ScriptedEngine(settings)
+        self.models = ServedModels([settings], lambda _: self.engine)
+        self.watchdog = Watchdog(idle_timeout_s=None, max_lifetime_s=None)
+        self.app = make_app(self.models, token=SecretStr(TOKEN), watchdog=self.watchdog, max_body_bytes=2000)
+
+    @asynccontextmanager
+    async def client(
+        self, *, load: bool = True, token: str | None = TOKEN
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        if load:
+            await self.models.load()
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://server", headers=headers
+        ) as client:
+            yield client
+
+
+@pytest.fixture
+def bench() -> type[Bench]:
+    return Bench
