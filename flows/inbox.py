@@ -14,6 +14,7 @@ from prefect import flow
 
 from conduit import ComputeProvider, LMLite, ModelConfig, block
 from conduit.blocks import duckdb_insert, duckdb_query, http_get
+from conduit.dataflow import require_server
 
 
 @dataclass
@@ -55,6 +56,7 @@ def inbox(url: str, database: str = "tickets.duckdb") -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    require_server()  # without one Prefect would start its own, for minutes
     with lm:
         for line in inbox(*sys.argv[1:]):
             print(line)

@@ -51,7 +51,6 @@ happened with the numbers, the hint says what to do next.
     │       ├── CommandFailed            it ended with an error code
     │       ├── CommandTimeout           it ran past its time limit
     │       └── CommandOutputTooLarge    it printed more than allowed
-    ├── PortInUse                        an address is taken
     └── MissingDependency                an optional part is not installed
 """
 
@@ -403,13 +402,6 @@ class CommandOutputTooLarge(CommandError):
 
     code = "command.output_too_large"
     limit_bytes: int | None = None
-
-
-class PortInUse(ConduitError):
-    """Another process listens on the address."""
-
-    code = "port_in_use"
-    port: int | None = None
 
 
 class MissingDependency(ConduitError):

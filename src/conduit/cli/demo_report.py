@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -134,7 +134,11 @@ def show(out: Console, report: Report) -> None:
 
 def next_steps(report: Report) -> list[str]:
     """What to try now, each a line that can be typed, with what it does."""
-    conduit = "uv run conduit" if "UV_RUN_RECURSION_DEPTH" in os.environ else "conduit"
+    program = Path(sys.executable).with_name("conduit")
+    here = program.is_relative_to(
+        Path.cwd()
+    )  # in an environment that may not be active, as after `make demo`
+    conduit = str(program.relative_to(Path.cwd())) if here else "conduit"
     kept, ended = (
         ("down", "stops the UI and the replicas"),
         ("demo --keep", "leaves the UI up: see the graph"),
@@ -144,10 +148,10 @@ def next_steps(report: Report) -> list[str]:
         ("demo --model Qwen/Qwen3-0.6B", "a larger model, from the hub"),
         ("doctor", "checks this machine"),
     ]
-    return [
-        *(f"{f'{conduit} {arguments}':<{len(conduit) + 31}}{what}" for arguments, what in steps),
-        f"cp {Path(__file__).with_name('inbox.py')} .  the flow: change it",
-    ]
+    lines = [(f"{conduit} {arguments}", what) for arguments, what in steps]
+    lines.append((f"cp {Path(__file__).with_name('inbox.py')} .", "the flow: change it"))
+    width = max(len(typed) for typed, _ in lines)
+    return [f"{typed:<{width}}  {what}" for typed, what in lines]
 
 
 def _percentile(calls: Sequence[ModelCall], share: float) -> float:
