@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -73,11 +74,16 @@ def _marked(process: psutil.Process) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Each test has records, nodes and a project of its own, and no variable of the user's."""
     folder = tmp_path_factory.mktemp("conduit")
     for name in [name for name in os.environ if name.startswith("CONDUIT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(folder))
     monkeypatch.setenv("CONDUIT_PROJECT", str(folder))
-    return folder
+    yield folder
+    if (folder / "conduit.db").exists():
+        from conduit.settings import Settings
+        from conduit.store import open_store
+
+        open_store(Settings(data_dir=folder)).close()

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 
 from gpu_server.app import make_app
 from gpu_server.engines.base import Engine
-from gpu_server.engines.mistralrs import MistralRsEngine, prepare_process
+from gpu_server.engines.mistralrs import MistralRsEngine
+from gpu_server.engines.mistralrs_model import prepare_process
 from gpu_server.gate import MAX_HEADER_BYTES
 from gpu_server.served_models import ServedModels
 from gpu_server.settings import ModelSettings, ServerSettings

@@ -9,8 +9,6 @@ as a stream wakes the event loop once, when it is whole. Streams wake it once pe
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import queue
 import threading
 import time
@@ -18,7 +16,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpu_server.engines.base import (
@@ -27,15 +24,13 @@ from gpu_server.engines.base import (
     EngineError,
     FinishReason,
     Job,
-    LoadError,
     Message,
     Piece,
     SchemaRefused,
     Usage,
 )
-from gpu_server.engines.cpu import kernel_threads
 from gpu_server.engines.mailbox import Mailbox
-from gpu_server.engines.prompt import PromptCounter, read_json
+from gpu_server.engines.mistralrs_model import effective_settings, first_line, load_model
 from gpu_server.engines.schema import grammar_text
 from gpu_server.engines.step_meter import StepMeter
 from gpu_server.engines.stop_text import StopText
@@ -44,28 +39,11 @@ from gpu_server.settings import ModelSettings
 if TYPE_CHECKING:
     from mistralrs import ChatCompletionChunkResponse, ChatCompletionRequest, Runner
 
-logger = logging.getLogger(__name__)
-
 CLOSE_S = 2.0
 WAVE_S = 0.025
 WAVE_QUIET_S = 0.004
 _INLINE_PROMPT_CHARS = 8_000
-_HUB_FILES = ("*.json", "*.safetensors", "*.jinja")
 _GRAMMAR_MARKS = ("Invalid grammar", "JSON schema", "Parser Error", "<state>")
-
-
-def prepare_process(models: Sequence[ModelSettings]) -> None:
-    """Set what the engine reads from the environment; what is set already wins. Call before making an engine.
-
-    Args:
-        models: All models that this process will load: they share the kernel threads.
-    """
-    os.environ.setdefault("RAYON_NUM_THREADS", str(kernel_threads(model.path for model in models)))
-    # A half-precision KV cache rounds differently in batches of different size, so greedy answers would depend on
-    # who else is running.
-    os.environ.setdefault("MISTRALRS_CPU_KV_F32", "1")
-    os.environ.setdefault("RUST_LOG", "warn")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class _Generation:
@@ -120,7 +98,8 @@ class MistralRsEngine:
             LoadError: With the reason for the operator.
         """
         self._mailbox = Mailbox(asyncio.get_running_loop())
-        runner = await asyncio.to_thread(self._load)
+        runner, self._prompt = await asyncio.to_thread(load_model, self._settings)
+        self._counters.facts = effective_settings(self._settings)
         self._dispatcher = threading.Thread(
             target=self._dispatch, args=(runner,), name="dispatch", daemon=True
         )
@@ -163,61 +142,6 @@ class MistralRsEngine:
         if self._running:
             await asyncio.wait([generation.done for generation in self._running], timeout=CLOSE_S)
         self._drains.shutdown(wait=False)
-
-    # Loading, in a thread of its own.
-
-    def _load(self) -> Runner:
-        try:
-            import mistralrs
-        except ImportError as error:
-            raise LoadError(
-                "the engine is not installed: pip install 'conduit-gpu-server[mistralrs]'"
-            ) from error
-        settings = self._settings
-        folder = settings.path or _from_hub(settings)
-        if not folder.is_dir():
-            raise LoadError(f"the model folder {folder} does not exist")
-        config = read_json(folder / "config.json")
-        longest = config.get("max_position_embeddings")
-        if isinstance(longest, int) and settings.max_model_len > longest:
-            raise LoadError(
-                f"max_model_len={settings.max_model_len} is more than the model's own "
-                f"max_position_embeddings={longest}"
-            )
-        self._prompt = PromptCounter(folder)
-        dtypes = {
-            "f32": mistralrs.ModelDType.F32,
-            "bf16": mistralrs.ModelDType.BF16,
-            "f16": mistralrs.ModelDType.F16,
-            "auto": mistralrs.ModelDType.Auto,
-        }
-        which: Any = mistralrs.Which.Plain(
-            model_id=str(folder),
-            arch=_architecture(mistralrs.Architecture, config),
-            dtype=dtypes[settings.dtype or "f32"],
-        )
-        try:
-            runner = mistralrs.Runner(
-                which=which,
-                max_seqs=settings.max_model_concurrency,
-                no_paged_attn=True,
-                # The engine's prefix cache sets apart sequences that reuse prefixes of different length: they never
-                # share a step. It also grows without bound, and panics where a sequence outgrows its block.
-                prefix_cache_n=0,
-                in_situ_quant=settings.quantization,
-            )
-        except Exception as error:
-            raise LoadError(_first_line(error)) from error
-        except BaseException as error:  # a panic of the engine arrives as a BaseException of its own
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            raise LoadError(f"the engine panicked: {_first_line(error)}") from error
-        self._counters.facts = {
-            "engine": "mistralrs",
-            "dtype": settings.dtype or "f32",
-            "kernel_threads": os.environ.get("RAYON_NUM_THREADS", "all"),
-        }
-        return runner
 
     # One request: event loop → dispatcher → drain thread → event loop.
 
@@ -363,36 +287,7 @@ def _failure(error: BaseException, job: Job) -> BaseException:
         return error
     text = str(error)
     if job.schema is not None and any(mark in text for mark in _GRAMMAR_MARKS):
-        return SchemaRefused(_first_line(error).removeprefix("Invalid grammar. "))
-    failure = EngineError(f"{type(error).__name__}: {_first_line(error)}")
+        return SchemaRefused(first_line(error).removeprefix("Invalid grammar. "))
+    failure = EngineError(f"{type(error).__name__}: {first_line(error)}")
     failure.__cause__ = error
     return failure
-
-
-def _first_line(error: BaseException) -> str:
-    """The engine's messages go on with a backtrace, or with its parser's state, which quotes the answer."""
-    lines = [line.strip() for line in str(error).partition("\n<state>")[0].splitlines() if line.strip()]
-    kept = [line for line in lines[:4] if not line[:2].rstrip(":").isdigit() and set(line) != {"^"}]
-    return " ".join(kept)[:400] or type(error).__name__
-
-
-def _architecture(known: Any, config: dict[str, Any]) -> Any:
-    """Map `Qwen3ForCausalLM` to the engine's name; None lets the engine find out."""
-    names = config.get("architectures") or [""]
-    wanted = str(names[0]).removesuffix("ForCausalLM").lower()
-    found = {name.lower(): getattr(known, name) for name in dir(known) if not name.startswith("_")}
-    return found.get(wanted)
-
-
-def _from_hub(settings: ModelSettings) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(
-            settings.model_id, revision=settings.revision, allow_patterns=list(_HUB_FILES), max_workers=4
-        )
-    except Exception as error:
-        raise LoadError(
-            f"cannot fetch {settings.model_id!r} from the model hub: {_first_line(error)}"
-        ) from error
-    return Path(folder)

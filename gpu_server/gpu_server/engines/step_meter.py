@@ -13,15 +13,18 @@ import time
 from collections.abc import Callable
 
 STALE_S = 0.25
+ENDED_STALE_S = 0.01
+"""For a step that was the last of a sequence: no later token of that sequence will close it."""
 
 
 class _Step:
-    __slots__ = ("last", "passed", "size")
+    __slots__ = ("ended", "last", "passed", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self.last = 0.0
         self.passed = False
+        self.ended = False
 
 
 class StepMeter:
@@ -42,7 +45,7 @@ class StepMeter:
             self.tokens += 1
             now = self._clock()
             step = self._open.get(length)
-            if step is None or step.passed or now - step.last > STALE_S:
+            if step is None or step.passed or now - step.last > (ENDED_STALE_S if step.ended else STALE_S):
                 step = self._open[length] = _Step()
                 self.steps += 1
             step.size += 1
@@ -56,7 +59,10 @@ class StepMeter:
     def end(self, sequence: int) -> None:
         """Forget a sequence that has finished or left."""
         with self._lock:
-            self._recent.pop(sequence, None)
+            last = self._recent.pop(sequence, None)
+            for step in last[1:] if last else ():
+                if isinstance(step, _Step):
+                    step.ended = True
             if not self._recent:
                 self._open.clear()
 

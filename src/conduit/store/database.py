@@ -149,12 +149,16 @@ def _engine(url: URL, *, sqlite: bool) -> Any:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions on its own terms: _begin_sqlite does.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+    try:
+        # The driver must not begin transactions on its own terms: _begin_sqlite does.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+    except BaseException:
+        connection.close()  # the engine does not know it yet, so nobody else would
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

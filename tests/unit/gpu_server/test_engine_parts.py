@@ -102,6 +102,17 @@ def test_sequences_of_different_length_share_no_step() -> None:
     assert (meter.steps, meter.largest_batch) == (8, 1)
 
 
+def test_the_last_step_of_a_sequence_does_not_wait_for_others() -> None:
+    now = 0.0
+    meter = StepMeter(clock=lambda: now)
+    meter.token(9, 90)  # keeps the meter busy
+    meter.token(1, 11)
+    meter.end(1)
+    now = 0.05
+    meter.token(2, 11)
+    assert (meter.steps, meter.largest_batch) == (3, 1)
+
+
 def test_a_straggler_far_behind_shares_no_step() -> None:
     meter = StepMeter(clock=lambda: 0.0)
     for length in range(11, 20):

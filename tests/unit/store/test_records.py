@@ -168,9 +168,10 @@ def test_calls_logged_by_many_threads_all_arrive(store: Store):
 
 
 def test_close_writes_what_is_queued_and_a_later_use_opens_again(store: Store):
+    before = set(threading.enumerate())
     store.log_call(ModelCall(1.0, "m"))
     store.close()
-    assert not [t for t in threading.enumerate() if t.name == "conduit-run-log"]
+    assert not [t for t in set(threading.enumerate()) - before if t.name == "conduit-run-log"]
     store.log_call(ModelCall(2.0, "m"))
     assert [c.started_at for c in store.model_calls()] == [2.0, 1.0]
 
