@@ -50,7 +50,11 @@ class Database:
         # Two processes that both turn a new file to WAL can fail at once, whatever the lock wait.
         with self._translated(), self._alone(file):
             self._engine = _engine(parsed, sqlite=self._sqlite)
-            self._lay_out()
+            try:
+                self._lay_out()
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

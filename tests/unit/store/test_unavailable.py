@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_damaged_database_is_never_overwritten(tmp_path: Path):
 
 def test_a_database_of_a_newer_conduit(tmp_path: Path):
     open_store(Settings(data_dir=tmp_path)).close()
-    with sqlite3.connect(tmp_path / "conduit.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "conduit.db")) as connection, connection:
         connection.execute("UPDATE layout SET version = 99")
     connection.close()
     with pytest.raises(StoreUnavailable, match="99") as caught:
