@@ -74,7 +74,9 @@ def _marked(process: psutil.Process) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_data_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """Each test has records, nodes and a project of its own, and no variable of the user's."""
     folder = tmp_path_factory.mktemp("conduit")
     for name in [name for name in os.environ if name.startswith("CONDUIT_")]:

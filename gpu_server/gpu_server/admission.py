@@ -8,6 +8,8 @@ enter as one wave; while the model is busy, places are filled continuously.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +22,8 @@ class Timer(Protocol):
     def cancel(self) -> None:
         """Forget the call."""
 
+
+_NEWEST_COUNTS = 0.2  # weight of the newest request in the mean of how long they stay
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
 
@@ -39,11 +43,18 @@ class Admission:
         concurrency: Places, that is requests in the engine at a time.
         max_queue: Requests that may wait when all places are taken.
         window_s: How long an idle model holds its first request; 0 never.
-        call_later: The event loop's by default; tests pass their own clock.
+        call_later: The event loop's by default; tests pass their own.
+        clock: Seconds that only grow.
     """
 
     def __init__(
-        self, *, concurrency: int, max_queue: int, window_s: float = 0.0, call_later: CallLater | None = None
+        self,
+        *,
+        concurrency: int,
+        max_queue: int,
+        window_s: float = 0.0,
+        call_later: CallLater | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.concurrency = concurrency
         self.max_queue = max_queue
@@ -53,6 +64,8 @@ class Admission:
         self._call_later = call_later
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._window: Timer | None = None
+        self._clock = clock
+        self._stay_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -69,11 +82,18 @@ class Admission:
             QueueFull: All places are taken or held, and the queue too.
         """
         await self._enter()
+        began = self._clock()
         try:
             yield
         finally:
             self.running -= 1
+            self._stay_s += _NEWEST_COUNTS * (self._clock() - began - self._stay_s)
             self._admit()
+
+    @property
+    def wait_s(self) -> float:
+        """How long a request that came now would wait for its place, judged by how long the last ones stayed."""
+        return self._stay_s * math.ceil((self.waiting + 1) / self.concurrency)
 
     async def _enter(self) -> None:
         idle = self.running == 0 and not self._waiting

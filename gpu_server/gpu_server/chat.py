@@ -217,9 +217,8 @@ def _as_api_error(error: Exception, model: ServedModel) -> errors.ApiError:
         case errors.ApiError():
             return error
         case QueueFull():
-            # Each batch of running requests that must end first is about a second of waiting.
-            batches = math.ceil((error.waiting + 1) / model.admission.concurrency)
-            return errors.queue_full(model.settings.model_id, error.waiting, min(batches, MAX_RETRY_AFTER_S))
+            retry_after_s = min(max(1, math.ceil(model.admission.wait_s)), MAX_RETRY_AFTER_S)
+            return errors.queue_full(model.settings.model_id, error.waiting, retry_after_s)
         case PromptRefused():
             return errors.bad_request(f"messages: {error}.", param="messages")
         case SchemaRefused():

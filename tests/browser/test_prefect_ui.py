@@ -34,6 +34,7 @@ COUNT_COLOURS = """async (png) => {
 }"""
 
 pytestmark = [
+    pytest.mark.xdist_group("browser"),  # one demo for all of them
     pytest.mark.timeout(300),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found: apt-get install chromium"),
 ]

@@ -203,3 +203,27 @@ def test_one_place_is_never_held() -> None:
             assert clock.calls == []
 
     scenario(run)
+
+
+def test_the_wait_for_a_place_follows_from_how_long_the_last_requests_stayed() -> None:
+    async def run() -> None:
+        now = 0.0
+        admission = Admission(concurrency=2, max_queue=9, clock=lambda: now)
+        assert admission.wait_s == 0.0
+        for _ in range(40):
+            async with admission.place():
+                now += 3.0
+        assert admission.wait_s == pytest.approx(3.0, rel=0.01)
+        waiting = [asyncio.create_task(hold(admission)) for _ in range(2 + 3)]
+        await settle()
+        assert admission.waiting == 3
+        assert admission.wait_s == pytest.approx(6.0, rel=0.01)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def hold(admission: Admission) -> None:
+        async with admission.place():
+            await asyncio.Event().wait()
+
+    scenario(run)
