@@ -6,16 +6,13 @@ A generator's call here is its run to the end, and its value the list of its ite
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.to_thread
 
 from conduit.dataflow import futures, limits
 from conduit.dataflow.contract import Kind
-
-if TYPE_CHECKING:
-    from conduit.dataflow.block_base import BlockBase
-
+from conduit.dataflow.definition import Callee
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -32,7 +29,7 @@ async def given_async(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Argument
     return await anyio.to_thread.run_sync(futures.resolved, args, kwargs)
 
 
-def once(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def once(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One attempt of a synchronous block."""
     args, kwargs = given(args, kwargs)
     if block.definition.kind is Kind.GENERATOR:
@@ -42,7 +39,7 @@ def once(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
     return block.definition.invoke(args, kwargs)
 
 
-async def once_async(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def once_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One attempt of an asynchronous block."""
     args, kwargs = await given_async(args, kwargs)
     if block.definition.kind is Kind.ASYNC_GENERATOR:
@@ -52,11 +49,11 @@ async def once_async(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, 
     return await block.definition.invoke(args, kwargs)
 
 
-def full(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def full(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A synchronous block's call with its retries."""
     return limits.attempt(lambda: once(block, args, kwargs), block.options)
 
 
-async def full_async(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def full_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """An asynchronous block's call with its retries."""
     return await limits.attempt_async(lambda: once_async(block, args, kwargs), block.options)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from conduit.dataflow.contract import Contract, Kind, kind_of
 from conduit.dataflow.limits import within, within_async
+from conduit.dataflow.options import Options
 
 
 class Definition(Protocol):
@@ -55,6 +56,20 @@ class Definition(Protocol):
     def invoke_within(self, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float) -> Any:
         """One validated call with a time limit; not for generators."""
         ...
+
+
+class Callee(Protocol):
+    """A block, as far as its calls need to know it.
+
+    Attributes:
+        definition: What a call runs.
+        options: Its retries, limits and names.
+        bound: The object of a bound method's block, or nothing.
+    """
+
+    definition: Definition
+    options: Options
+    bound: tuple[Any, ...]
 
 
 class FunctionDefinition:

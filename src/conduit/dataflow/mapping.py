@@ -17,16 +17,14 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import anyio
 
 from conduit.dataflow import calls, futures
 from conduit.dataflow.contract import Kind
+from conduit.dataflow.definition import Callee
 from conduit.errors import BlockDefinitionError, BlockInputError, MapFailed
-
-if TYPE_CHECKING:
-    from conduit.dataflow.block_base import BlockBase
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +113,7 @@ def _moved(job: Job, start: int) -> Batch:
 
 
 def job(
-    block: BlockBase,
+    block: Callee,
     items: Iterable[Any],
     same: dict[str, Any],
     batch: int,
@@ -163,7 +161,7 @@ def _refused(name: str, option: str, value: object, expected: str) -> BlockInput
     )
 
 
-def run(block: BlockBase, work: Job) -> list[Any]:
+def run(block: Callee, work: Job) -> list[Any]:
     """Runs the map of a synchronous block outside a flow.
 
     Raises:
@@ -183,7 +181,7 @@ def run(block: BlockBase, work: Job) -> list[Any]:
             return gathered(block, work, in_windows(work, at_once, start))
 
 
-async def run_async(block: BlockBase, work: Job) -> list[Any]:
+async def run_async(block: Callee, work: Job) -> list[Any]:
     """Runs the map of an asynchronous block outside a flow."""
     return gathered(block, work, await in_windows_async(block, work, run_batch_async))
 
@@ -220,7 +218,7 @@ def in_windows(work: Job, at_once: int, start: Start) -> list[Outcome]:
 
 
 async def in_windows_async(
-    block: BlockBase, work: Job, runner: Callable[[BlockBase, Batch], Awaitable[list[Any]]]
+    block: Callee, work: Job, runner: Callable[[Callee, Batch], Awaitable[list[Any]]]
 ) -> list[Outcome]:
     """``in_windows`` with all batches in this event loop."""
     work.slots = anyio.Semaphore(work.concurrency or 1)
@@ -245,20 +243,20 @@ async def in_windows_async(
     return [ended[start] for start in sorted(ended)]
 
 
-def _outcome(block: BlockBase, batch: Batch) -> Outcome:
+def _outcome(block: Callee, batch: Batch) -> Outcome:
     try:
         return run_batch(block, batch)
     except Exception as error:
         return error
 
 
-def _ended(block: BlockBase, batch: Batch, done: Callable[[], None]) -> Callable[[], Outcome]:
+def _ended(block: Callee, batch: Batch, done: Callable[[], None]) -> Callable[[], Outcome]:
     ended = _outcome(block, batch)
     done()
     return lambda: ended
 
 
-def run_batch(block: BlockBase, batch: Batch) -> list[Any]:
+def run_batch(block: Callee, batch: Batch) -> list[Any]:
     """The results of a batch of a synchronous block.
 
     Raises:
@@ -275,7 +273,7 @@ def run_batch(block: BlockBase, batch: Batch) -> list[Any]:
     return _settled(block, batch, [_item(block, batch, i, x) for i, x in _of(batch)])
 
 
-async def run_batch_async(block: BlockBase, batch: Batch) -> list[Any]:
+async def run_batch_async(block: Callee, batch: Batch) -> list[Any]:
     """The results of a batch of an asynchronous block; see ``run_batch``."""
     slots = batch.job.slots
     if not isinstance(slots, anyio.Semaphore):
@@ -299,14 +297,14 @@ def _of(batch: Batch) -> Iterator[tuple[int, Any]]:
     return enumerate(batch.items, batch.start)
 
 
-def _item(block: BlockBase, batch: Batch, index: int, item: Any) -> Any:
+def _item(block: Callee, batch: Batch, index: int, item: Any) -> Any:
     try:
         return calls.full(block, (*block.bound, item), batch.job.same)
     except Exception as error:
         return ItemFailure(index, error)
 
 
-def _settled(block: BlockBase, batch: Batch, results: list[Any]) -> list[Any]:
+def _settled(block: Callee, batch: Batch, results: list[Any]) -> list[Any]:
     failures = {f.index: f.error for f in results if isinstance(f, ItemFailure)}
     if not failures:
         return results
@@ -318,7 +316,7 @@ def _settled(block: BlockBase, batch: Batch, results: list[Any]) -> list[Any]:
     raise _map_failed(block.options.name, failures, len(results), 0)
 
 
-def gathered(block: BlockBase, work: Job, outcomes: Iterable[Outcome]) -> list[Any]:
+def gathered(block: Callee, work: Job, outcomes: Iterable[Outcome]) -> list[Any]:
     """Puts the batches together, in order; ends the map at what a batch raised.
 
     Raises:

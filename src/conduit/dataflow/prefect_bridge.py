@@ -1,4 +1,4 @@
-"""The bridge to Prefect, and the only module that imports it: a block's call in a flow becomes a task run.
+"""The bridge to Prefect: a block's call in a flow becomes a task run.
 
 Prefect gets one quoted parameter and is told a task's inputs outright: its own search for them would walk
 through every value, and would not find them once a list is cut or gathered (see ``lineage``). Arguments are
@@ -12,30 +12,26 @@ import contextvars
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from uuid import UUID
 
 import anyio.to_thread
 import httpx
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateDetails, StateType
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
-from prefect.settings import get_current_settings
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
-from conduit.dataflow import calls, mapping, server
+from conduit.dataflow import calls, mapping, prefect_api, server
 from conduit.dataflow.contract import Kind
+from conduit.dataflow.definition import Callee
 from conduit.dataflow.futures import BlockFuture, handles
 from conduit.dataflow.inside import task_body
 from conduit.dataflow.limits import worth_a_retry
 from conduit.dataflow.lineage import Lineage
 from conduit.dataflow.mapping import Batch, Job
-
-if TYPE_CHECKING:
-    from conduit.dataflow.block_base import BlockBase
 
 TAG = "conduit"
 
@@ -93,7 +89,7 @@ class _Reference(PrefectFuture[bool]):
 class _PrefectHandle:
     """A Prefect future as ``BlockFuture`` wants it."""
 
-    def __init__(self, future: PrefectFuture[Any], block: BlockBase, call: _Call, lineage: Lineage) -> None:
+    def __init__(self, future: PrefectFuture[Any], block: Callee, call: _Call, lineage: Lineage) -> None:
         self.future = future
         self._block, self._call, self._lineage = block, call, lineage
 
@@ -108,24 +104,7 @@ class _PrefectHandle:
         return self.future.state.is_final()
 
 
-def api_url() -> str | None:
-    """The configured address of the Prefect API."""
-    return get_current_settings().api.url
-
-
-def health(url: str) -> Exception | None:
-    """What keeps the API at an address from answering; ``None`` when it does."""
-    api = get_current_settings().api
-    # Prefect's own client knows the user's certificates and keys; a new one, for a flow keeps one in its context.
-    with SyncPrefectClient(
-        url,
-        api_key=api.key.get_secret_value() if api.key else None,
-        auth_string=api.auth_string.get_secret_value() if api.auth_string else None,
-    ) as client:
-        return client.api_healthcheck()
-
-
-def call(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs a synchronous block as a task and waits for it."""
     given = _Call(args, kwargs)
     _reach_server(block)
@@ -133,7 +112,7 @@ def call(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any
         return _task(block)(quote(given), wait_for=_upstream(args, kwargs))
 
 
-async def acall(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def acall(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs an asynchronous block as a task."""
     given = _Call(args, kwargs)
     await _areach_server(block)
@@ -141,7 +120,7 @@ async def acall(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any])
         return await _task(block)(quote(given), wait_for=_upstream(args, kwargs))
 
 
-def iterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, None, Any]:
+def iterate(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Any, None, Any]:
     """Runs a generator block as a task that lasts as long as the iteration."""
     given = _Call(args, kwargs)
     # Prefect's generator would leave its task's context in the consumer's: blocks called between two items would
@@ -161,7 +140,7 @@ def iterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             context.run(items.close)
 
 
-async def aiterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncIterator[Any]:
+async def aiterate(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AsyncIterator[Any]:
     """``iterate`` for an asynchronous generator block."""
     given = _Call(args, kwargs)
     await _areach_server(block)
@@ -172,7 +151,7 @@ async def aiterate(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, An
                 yield item
 
 
-def submit(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BlockFuture[Any]:
+def submit(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BlockFuture[Any]:
     """Gives the call to the flow's task runner."""
     given = _Call(args, kwargs)
     _reach_server(block)
@@ -181,7 +160,7 @@ def submit(block: BlockBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> B
     return BlockFuture(_PrefectHandle(future, block, given, _lineage()))
 
 
-def map(block: BlockBase, work: Job) -> list[Any]:  # noqa: A001 # the bridge's names are the blocks' own
+def map(block: Callee, work: Job) -> list[Any]:  # noqa: A001 # the bridge's names are the blocks' own
     """Maps with one task a batch, run by the flow's task runner."""
     task, lineage = _task(block, batch=True), _lineage()
     makers: set[UUID] = set()
@@ -213,13 +192,13 @@ def map(block: BlockBase, work: Job) -> list[Any]:  # noqa: A001 # the bridge's 
     return results
 
 
-async def amap(block: BlockBase, work: Job) -> list[Any]:
+async def amap(block: Callee, work: Job) -> list[Any]:
     """Maps an asynchronous block with one task a batch, all in the flow's event loop."""
     task, lineage = _task(block, batch=True), _lineage()
     makers: set[UUID] = set()
     shared = lineage.makers(work.same)
 
-    async def run(_: BlockBase, batch: Batch) -> list[Any]:
+    async def run(_: Callee, batch: Batch) -> list[Any]:
         given = _Call(batch=batch)
         upstream = lineage.makers(batch.items) or lineage.makers(work.items)
         await _areach_server(block)
@@ -234,7 +213,7 @@ async def amap(block: BlockBase, work: Job) -> list[Any]:
     return results
 
 
-def _task(block: BlockBase, *, batch: bool = False, whole: bool = False) -> Task[Any, Any]:
+def _task(block: Callee, *, batch: bool = False, whole: bool = False) -> Task[Any, Any]:
     """A Prefect task that runs the block: lazily where it yields, unless the whole run is asked for."""
     kind = block.definition.kind
     if kind in (Kind.ASYNC, Kind.ASYNC_GENERATOR):
@@ -243,8 +222,8 @@ def _task(block: BlockBase, *, batch: bool = False, whole: bool = False) -> Task
         body = _body if batch or whole or kind is Kind.SYNC else _items
     options = block.options
     function = body(block)
-    function.__name__, function.__qualname__ = options.name, block.__qualname__
-    function.__module__, function.__doc__ = block.__module__, options.description
+    function.__name__, function.__qualname__ = options.name, _qualified_name(block)
+    function.__module__, function.__doc__ = block.definition.function.__module__, options.description
     # Items of a batch are retried one by one, so that a batch never pays twice for the rest.
     retries = 0 if batch else options.retries
     delays = options.retry_delay_s
@@ -263,6 +242,10 @@ def _task(block: BlockBase, *, batch: bool = False, whole: bool = False) -> Task
     )
 
 
+def _qualified_name(block: Callee) -> str:
+    return getattr(block.definition.function, "__qualname__", block.definition.name)
+
+
 def _batch_name(parameters: dict[str, Any]) -> str:
     task = TaskRunContext.get()
     label: str = parameters["call"].batch.label
@@ -273,7 +256,7 @@ def _retry(_task: Task[Any, Any], _run: Any, state: State[Any]) -> bool:
     return not isinstance(state.data, BaseException) or worth_a_retry(state.data)
 
 
-def _body(block: BlockBase) -> Callable[..., Any]:
+def _body(block: Callee) -> Callable[..., Any]:
     def run(call: _Call) -> Any:
         with _recorded(call):
             if call.batch is not None:
@@ -286,7 +269,7 @@ def _body(block: BlockBase) -> Callable[..., Any]:
     return run
 
 
-def _async_body(block: BlockBase) -> Callable[..., Any]:
+def _async_body(block: Callee) -> Callable[..., Any]:
     async def run(call: _Call) -> Any:
         with _recorded(call):
             if call.batch is not None:
@@ -299,7 +282,7 @@ def _async_body(block: BlockBase) -> Callable[..., Any]:
     return run
 
 
-def _items(block: BlockBase) -> Callable[..., Any]:
+def _items(block: Callee) -> Callable[..., Any]:
     def run(call: _Call) -> Generator[Any, None, Any]:
         with _recorded(call):
             items = block.definition.invoke(*calls.given(call.args, call.kwargs))
@@ -320,7 +303,7 @@ def _items(block: BlockBase) -> Callable[..., Any]:
     return run
 
 
-def _async_items(block: BlockBase) -> Callable[..., Any]:
+def _async_items(block: Callee) -> Callable[..., Any]:
     async def run(call: _Call) -> AsyncIterator[Any]:
         with _recorded(call):
             items = block.definition.invoke(*await calls.given_async(call.args, call.kwargs))
@@ -348,27 +331,27 @@ def _recorded(call: _Call) -> Iterator[None]:
             raise
 
 
-def _reach_server(block: BlockBase) -> None:
-    url = api_url()
+def _reach_server(block: Callee) -> None:
+    url = prefect_api.api_url()
     if not server.known_to_answer(url):
         server.ensure(url, block.options.name)
 
 
-async def _areach_server(block: BlockBase) -> None:
-    url = api_url()
+async def _areach_server(block: Callee) -> None:
+    url = prefect_api.api_url()
     if not server.known_to_answer(url):
         await anyio.to_thread.run_sync(server.ensure, url, block.options.name)
 
 
 @contextlib.contextmanager
-def _typed_errors(block: BlockBase, call: _Call) -> Iterator[None]:
+def _typed_errors(block: Callee, call: _Call) -> Iterator[None]:
     """Tells a server that went away from a block whose own connection failed."""
     try:
         yield
     except httpx.TransportError as error:
         if error is call.error:
             raise
-        raise server.unreachable(api_url(), error, block.options.name) from error
+        raise server.unreachable(prefect_api.api_url(), error, block.options.name) from error
 
 
 def _lineage() -> Lineage:

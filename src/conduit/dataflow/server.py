@@ -35,12 +35,12 @@ def require_server() -> str:
     Raises:
         FlowServerUnreachable: None is configured, or it does not answer.
     """
-    from conduit.dataflow import prefect_bridge
+    from conduit.dataflow import prefect_api
 
-    url = prefect_bridge.api_url()
+    url = prefect_api.api_url()
     if url is None:
         raise FlowServerUnreachable("No Prefect server is configured.", hint=_HINT)
-    error = prefect_bridge.health(url)
+    error = prefect_api.health(url)
     if error is not None:
         raise unreachable(url, error) from error
     return url
@@ -57,7 +57,7 @@ def ensure(url: str | None, block: str) -> None:
     Raises:
         FlowServerUnreachable: It does not answer.
     """
-    from conduit.dataflow import prefect_bridge
+    from conduit.dataflow import prefect_api
 
     with _lock:
         if known_to_answer(url):
@@ -67,7 +67,7 @@ def ensure(url: str | None, block: str) -> None:
                 "This flow runs on Prefect's temporary server, which is slow and shows no graph. %s", _HINT
             )
         deadline = time.monotonic() + _GRACE_S
-        while url is not None and (error := prefect_bridge.health(url)) is not None:
+        while url is not None and (error := prefect_api.health(url)) is not None:
             if time.monotonic() > deadline:
                 raise unreachable(url, error, block) from error
             time.sleep(_PAUSE_S)
