@@ -49,10 +49,12 @@ class Phase:
     judged: float
 
 
-# First all of an answer counts alike, until copying is learnt; from then on labels count more.
+# First all of an answer counts alike, until copying is learnt; from then on labels count more. Each further phase
+# warms up again, so that what was settled too early can move.
 PHASES = (
     Phase(steps=2000, horizon=4800, peak=3e-3, judged=1.0),
-    Phase(steps=2900, horizon=2900, peak=2.5e-3, judged=4.0),
+    Phase(steps=2000, horizon=2900, peak=2.5e-3, judged=4.0),
+    Phase(steps=2200, horizon=2200, peak=2e-3, judged=4.0),
 )
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # tokens, positions, exchange numbers, weights
 
