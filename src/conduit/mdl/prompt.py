@@ -15,10 +15,12 @@ from typing import Any, Generic, TypeVar, overload
 
 import pydantic_core
 
-from conduit.mdl import read as _read
+from conduit.mdl.docstrings import instruction as instruction_of
 from conduit.mdl.form import Document, Record
 from conduit.mdl.parse import Parsed, parse
+from conduit.mdl.read import read
 from conduit.mdl.schema import Schema, decoding_schema
+from conduit.mdl.signature import read_parameters, read_return
 from conduit.mdl.text import document_text
 
 T = TypeVar("T")
@@ -100,20 +102,20 @@ def prompt(
         UnsupportedType: MDL cannot express one of the types.
     """
     if source is not None:
-        parameters = _read.read_parameters(source)
+        parameters = read_parameters(source)
         assert isinstance(parameters.root, Record)
-        returns = _read.read_return(source)
+        returns = read_return(source)
         return Prompt(
             name=source.__name__,
-            instruction=_read.instruction(source),
+            instruction=instruction_of(source),
             input=parameters if parameters.root.members else None,
-            output_form=_read.read(returns),
+            output_form=read(returns),
             output=returns,
         )
     return Prompt(
         name=getattr(output, "__name__", str(output)),
         instruction=instruction.strip(),
-        input=None if input is None else _read.read(input),
-        output_form=_read.read(output),
+        input=None if input is None else read(input),
+        output_form=read(output),
         output=output,
     )

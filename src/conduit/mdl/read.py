@@ -15,16 +15,16 @@ import types
 import typing
 import uuid
 from collections import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 import annotated_types
-import docstring_parser
 import pydantic
 import pydantic_core
+import typing_extensions
 from pydantic.fields import FieldInfo
 
-from conduit.errors import UnsupportedType
+from conduit.mdl.docstrings import argument_docs
 from conduit.mdl.form import (
     TEXT_KINDS,
     Choice,
@@ -42,6 +42,7 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
+from conduit.mdl.refusals import refusal
 
 _SCALARS: dict[Any, ScalarKind] = {
     str: "str",
@@ -58,6 +59,7 @@ _SCALARS: dict[Any, ScalarKind] = {
     pydantic.HttpUrl: "url",
     pydantic.EmailStr: "email",
 }
+_QUALIFIERS = (typing.Required, typing.NotRequired, typing_extensions.ReadOnly)
 _LISTS = (list, set, frozenset, abc.Sequence, abc.Set, abc.MutableSequence, abc.MutableSet, abc.Collection)
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _MAPS = (dict, abc.Mapping, abc.MutableMapping)
@@ -71,58 +73,11 @@ def read(source: Any) -> Document:
     Raises:
         UnsupportedType: MDL cannot express it; the error's ``path`` says where.
     """
-    reader = _Reader()
+    reader = TypeReader()
     return reader.document(reader.form(source, ""))
 
 
-def read_parameters(function: Callable[..., Any]) -> Document:
-    """Reads a function's parameters as a record; docs come from ``Annotated`` and the docstring's ``Args:``.
-
-    Raises:
-        UnsupportedType: A parameter has no annotation or one that MDL cannot express.
-    """
-    reader = _Reader()
-    hints = _hints(function, function.__qualname__)
-    docs = argument_docs(function)
-    members = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name == "self":
-            continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise _refusal(name, "takes any number of arguments", "name each parameter, or take one list")
-        if name not in hints:
-            raise _refusal(name, "has no annotation", f"write its type: `{name}: str`")
-        default = None if parameter.default is parameter.empty else parameter.default
-        has_default = parameter.default is not parameter.empty
-        members.append(reader.member(name, hints[name], docs.get(name, ""), has_default, default, name))
-    return reader.document(Record(function.__name__, tuple(members)))
-
-
-def read_return(function: Callable[..., Any]) -> Any:
-    """The annotated return type of a function.
-
-    Raises:
-        UnsupportedType: It has none.
-    """
-    hints = _hints(function, function.__qualname__)
-    if "return" not in hints or hints["return"] is type(None):
-        raise _refusal("return", "has no type", "a model's answer needs one: `-> str`, or a record")
-    return hints["return"]
-
-
-def instruction(function: Callable[..., Any]) -> str:
-    """What a docstring tells the model: all of it but the sections on arguments and results."""
-    parsed = docstring_parser.parse(inspect.getdoc(function) or "")
-    return "\n\n".join(part for part in (parsed.short_description, parsed.long_description) if part)
-
-
-def argument_docs(function: Any) -> dict[str, str]:
-    """Docs of arguments or attributes, by name, from a docstring in any of the usual styles."""
-    parsed = docstring_parser.parse(inspect.getdoc(function) or "")
-    return {param.arg_name: " ".join((param.description or "").split()) for param in parsed.params}
-
-
-class _Reader:
+class TypeReader:
     """One reading: remembers which records are open, so that recursive ones become references."""
 
     def __init__(self) -> None:
@@ -136,28 +91,22 @@ class _Reader:
 
     def form(self, source: Any, path: str) -> Form:
         if isinstance(source, str | typing.ForwardRef):
-            raise _refusal(
+            raise refusal(
                 path, f"{source!r} does not resolve", "define the type at module level, before its use"
             )
         if source is Any or source is object or isinstance(source, typing.TypeVar):
-            raise _refusal(path, f"{_name(source)} has no shape", "name the type that you expect")
+            raise refusal(path, f"{_name(source)} has no shape", "name the type that you expect")
         if source is None or source is type(None):
-            raise _refusal(
-                path, "is always None", "leave the field out, or make it `Optional[...]` of a type"
-            )
+            raise refusal(path, "is always None", "leave the field out, or make it `Optional[...]` of a type")
         if isinstance(source, NewType):
             return self.form(source.__supertype__, path)
-        if isinstance(source, typing.TypeAliasType) if hasattr(typing, "TypeAliasType") else False:
+        if isinstance(source, typing_extensions.TypeAliasType):
             return self.form(source.__value__, path)
         origin = get_origin(source)
         if origin is Annotated:
             inner, *metadata = get_args(source)
             return _limited(self.form(inner, path), metadata, path)
-        if (
-            origin in (typing.Required, typing.NotRequired, typing.ReadOnly)
-            if hasattr(typing, "ReadOnly")
-            else origin in (typing.Required, typing.NotRequired)
-        ):
+        if origin in _QUALIFIERS:
             return self.form(get_args(source)[0], path)
         if origin in (Union, types.UnionType):
             return self._union(get_args(source), path)
@@ -169,7 +118,7 @@ class _Reader:
             return self._collection(source, origin, get_args(source), path)
         if inspect.isclass(source):
             return self._class(source, path)
-        raise _refusal(
+        raise refusal(
             path, f"{_name(source)} cannot be expressed", "use a plain type, a record or a collection"
         )
 
@@ -184,7 +133,7 @@ class _Reader:
         required: bool = True,
     ) -> Member:
         if not name.isidentifier():
-            raise _refusal(path, "is not an identifier", "give the field an identifier as its name or alias")
+            raise refusal(path, "is not an identifier", "give the field an identifier as its name or alias")
         if get_origin(source) is Annotated:
             doc = doc or _annotated_doc(get_args(source)[1:])
         form = self.form(source, path)
@@ -193,7 +142,7 @@ class _Reader:
         try:
             value = pydantic_core.to_jsonable_python(default)
         except pydantic_core.PydanticSerializationError as error:
-            raise _refusal(
+            raise refusal(
                 path, f"has a default {default!r} that JSON cannot hold", "drop the default"
             ) from error
         return Member(name, form, doc, required=False, has_default=True, default=value)
@@ -218,7 +167,7 @@ class _Reader:
             if args[-1] is ...:
                 return TupleOf((self.form(args[0], f"{path}[]"),), variadic=True)
             return TupleOf(tuple(self.form(arg, f"{path}[{i}]") for i, arg in enumerate(args)))
-        raise _refusal(path, f"{_name(source)} cannot be expressed", "use a list, dict, tuple, set or record")
+        raise refusal(path, f"{_name(source)} cannot be expressed", "use a list, dict, tuple, set or record")
 
     def _class(self, source: type, path: str) -> Form:
         if issubclass(source, enum.Enum):
@@ -233,16 +182,16 @@ class _Reader:
                 if source in _MAPS
                 else "tuple[str, int]"
             )
-            raise _refusal(
+            raise refusal(
                 path, f"bare {source.__name__} does not say of what", f"write `{remedy}` or the like"
             )
         if source in (bytes, bytearray, memoryview):
-            raise _refusal(
+            raise refusal(
                 path,
                 f"{source.__name__} is not text",
                 "use `str`, or keep the bytes out of the model's sight",
             )
-        raise _refusal(
+        raise refusal(
             path, f"{_name(source)} cannot be expressed", "use a dataclass, a pydantic model or a TypedDict"
         )
 
@@ -270,14 +219,14 @@ class _Reader:
             return f"{path}.{name}" if path else name
 
         if issubclass(source, pydantic.BaseModel):
-            _hints(source, path or source.__name__)
+            hints_of(source, path or source.__name__)
             for name, info in source.model_fields.items():
                 yield self._field(
                     info.validation_alias or info.alias or name, info.annotation, info, at(name)
                 )
             return
         docs = argument_docs(source)
-        hints = _hints(source, path or source.__name__)
+        hints = hints_of(source, path or source.__name__)
         if dataclasses.is_dataclass(source):
             for item in dataclasses.fields(source):
                 if not item.init:
@@ -306,14 +255,14 @@ class _Reader:
             defaults: Mapping[str, Any] = source._field_defaults
             for name in source._fields:
                 if name not in hints:
-                    raise _refusal(at(name), "has no annotation", "use `typing.NamedTuple` with types")
+                    raise refusal(at(name), "has no annotation", "use `typing.NamedTuple` with types")
                 yield self.member(
                     name, hints[name], docs.get(name, ""), name in defaults, defaults.get(name), at(name)
                 )
 
     def _field(self, name: Any, annotation: Any, info: FieldInfo, path: str) -> Member:
         if not isinstance(name, str):
-            raise _refusal(path, "has several aliases", "give it one alias that is a string")
+            raise refusal(path, "has several aliases", "give it one alias that is a string")
         default = info.get_default(call_default_factory=True, validated_data={})
         member = self.member(name, annotation, info.description or "", not info.is_required(), default, path)
         return dataclasses.replace(member, form=_limited(member.form, info.metadata, path))
@@ -328,14 +277,19 @@ def _is_record(source: Any) -> bool:
     )
 
 
-def _hints(source: Any, path: str) -> dict[str, Any]:
+def hints_of(source: Any, path: str) -> dict[str, Any]:
+    """The resolved annotations of a class or function.
+
+    Raises:
+        UnsupportedType: A name in them does not resolve.
+    """
     try:
         if inspect.isclass(source) and issubclass(source, pydantic.BaseModel):
             source.model_rebuild()
             return {}
         return typing.get_type_hints(source, include_extras=True)
     except (NameError, AttributeError, pydantic.errors.PydanticUndefinedAnnotation) as error:
-        raise _refusal(
+        raise refusal(
             path, f"an annotation does not resolve ({error})", "define the type at module level"
         ) from error
 
@@ -344,11 +298,11 @@ def _choice(values: tuple[Any, ...], path: str) -> Choice:
     plain = tuple(value.value if isinstance(value, enum.Enum) else value for value in values)
     for value in plain:
         if not isinstance(value, str | int | bool | None):
-            raise _refusal(
+            raise refusal(
                 path, f"the choice {value!r} is no JSON scalar", "use strings, integers or booleans"
             )
     if not plain:
-        raise _refusal(path, "has no members", "give the Enum at least one")
+        raise refusal(path, "has no members", "give the Enum at least one")
     return Choice(plain)
 
 
@@ -358,7 +312,7 @@ def _check_key(key: Form, path: str) -> None:
             return
         case Choice(values=values) if all(isinstance(value, str) for value in values):
             return
-    raise _refusal(
+    raise refusal(
         path, "has keys that are not text", "JSON keys are strings: use `dict[str, ...]` or a list of records"
     )
 
@@ -396,15 +350,10 @@ def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
     for name, value in found.items():
         fits = numeric if name in _NUMBER_LIMITS else textual if name == "pattern" else sized
         if not fits:
-            raise _refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")
+            raise refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")
     assert isinstance(form, Scalar | ListOf | TupleOf | MapOf)
     return dataclasses.replace(form, limits=dataclasses.replace(form.limits, **found))
 
 
 def _name(source: Any) -> str:
     return getattr(source, "__name__", None) or str(source)
-
-
-def _refusal(path: str, problem: str, remedy: str) -> UnsupportedType:
-    where = path or "the type"
-    return UnsupportedType(f"{where}: {problem}.", hint=remedy[0].upper() + remedy[1:] + ".", path=path)
