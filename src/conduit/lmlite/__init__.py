@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from conduit.lmlite.config import ModelConfig
 from conduit.lmlite.health import Health, ReplicaHealth
+from conduit.lmlite.life_cycle import Endpoint
 from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
-from conduit.lmlite.resource import Endpoint, LMLiteResource
+from conduit.lmlite.resource import LMLiteResource
 from conduit.lmlite.substitute import Substitute, override
 
 if TYPE_CHECKING:
