@@ -47,7 +47,7 @@ def inbox(url: str, database: str = "tickets.duckdb") -> list[dict[str, Any]]:
     """Reads every message of a page into the table `tickets` and returns a line a topic."""
     messages = split(http_get(url).text)
     tickets = read_ticket.map(messages, batch=16)
-    duckdb_insert(database, "tickets", tickets)
+    duckdb_insert(database, "tickets", tickets, row_type=Ticket)
     return duckdb_query(
         database,
         "SELECT topic, count(*) AS messages, count_if(urgent) AS urgent, sum(amount) AS amount"
