@@ -54,7 +54,7 @@ class Phase:
 PHASES = (
     Phase(steps=2000, horizon=4800, peak=3e-3, judged=1.0),
     Phase(steps=2000, horizon=2900, peak=2.5e-3, judged=4.0),
-    Phase(steps=2200, horizon=2200, peak=2e-3, judged=4.0),
+    Phase(steps=2000, horizon=2200, peak=2e-3, judged=4.0),
 )
 Row = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # tokens, positions, exchange numbers, weights
 
