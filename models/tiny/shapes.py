@@ -159,13 +159,15 @@ def _sentence(rng: random.Random) -> str:
     return rng.choice(("The ", "A ", "My ", "")) + " ".join(words) + rng.choice((".", "", "!"))
 
 
+def _listed(rng: random.Random) -> str:
+    return ", ".join(rng.sample(_NOUNS, rng.randint(2, 5)))
+
+
 def _sources(rng: random.Random) -> dict[str, tuple[Any, Callable[[random.Random], Any]]]:
     """Input fields: a type and a way to make values."""
-    mood = lambda r: r.choice((*_MOODS, None))  # noqa: E731 - one of a table of makers
-    listed = lambda r: ", ".join(r.sample(_NOUNS, r.randint(2, 5)))  # noqa: E731
     pool: list[tuple[str, Any, Callable[[random.Random], Any]]] = [
         (rng.choice(_PERSON_NAMES), str, lambda r: r.choice(_PEOPLE)),
-        ("mood", str | None, mood),
+        ("mood", str | None, lambda r: r.choice((*_MOODS, None))),
         (rng.choice(_TEXT_NAMES), str, _sentence),
         (rng.choice(("city", "place", "town")), str, lambda r: r.choice(_CITIES)),
         (rng.choice(("age", "count", "quantity", "number", "n", "year")), int, lambda r: r.randint(1, 2030)),
@@ -175,7 +177,7 @@ def _sources(rng: random.Random) -> dict[str, tuple[Any, Callable[[random.Random
             lambda r: round(r.uniform(0.1, 900), r.choice((1, 2))),
         ),
         (rng.choice(("active", "paid", "member")), bool, lambda r: r.random() < 0.5),
-        (rng.choice(("list", "shopping", "things")), str, listed),
+        (rng.choice(("list", "shopping", "things")), str, _listed),
         (rng.choice(("colors", "values", "pieces")), list[str], lambda r: r.sample(_NOUNS, r.randint(0, 4))),
         (rng.choice(("code", "sku", "order", "reference")), str, data.order_id),
     ]

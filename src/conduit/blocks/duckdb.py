@@ -257,8 +257,9 @@ def _column_text(column: Column, rows: Sequence[Any], first: int) -> str:
         [row.get(name) for row in rows] if isinstance(rows[0], dict) else [getattr(r, name) for r in rows]
     )
     try:
-        exact = isinstance(shape, ScalarShape) and shape.convert is None
-        if not (exact and {type(value) for value in values} <= {*shape.accepts, type(None)}):  # type: ignore[attr-defined]  # ScalarShape
+        plain = isinstance(shape, ScalarShape) and shape.convert is None
+        known = {*shape.accepts, type(None)} if isinstance(shape, ScalarShape) else set()
+        if not (plain and set(map(type, values)) <= known):
             values = _encoded(values, column, first)
         return to_json(values, inf_nan_mode="strings").decode()
     except (PydanticSerializationError, UnicodeError) as error:

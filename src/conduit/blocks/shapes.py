@@ -11,6 +11,7 @@ import datetime as dt
 import enum
 import json
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Misfit(ValueError):
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(ABC):
     """One type in a table.
 
     Attributes:
@@ -36,9 +37,9 @@ class Shape:
     sql: str
     wire: str
 
+    @abstractmethod
     def encode(self, value: Any) -> Any:
         """The value for JSON; None stays None."""
-        raise NotImplementedError
 
     def decode(self, value: Any) -> Any:
         """What a row's record is made from, given what a database returned."""
