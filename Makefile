@@ -17,7 +17,8 @@ setup: .venv/.synced ## Install everything into .venv
 .tools/bin/uv:
 	@echo "uv is not installed: putting it into .tools"
 	@python3 -m venv .tools 2>/dev/null && .tools/bin/python -m pip install --quiet uv \
-	  || { rm -rf .tools; python3 -m pip install --quiet --target .tools uv; }
+	  || { rm -rf .tools; python3 -m pip install --quiet --target .tools uv; } \
+	  || { echo "uv could not be installed: install it, or Debian's python3-venv, and try again" >&2; exit 1; }
 
 .venv/.synced: pyproject.toml gpu_server/pyproject.toml uv.lock .python-version $(filter .tools/bin/uv,$(UV))
 	@$(UV) sync --locked --quiet
