@@ -13,6 +13,8 @@ from gpu_server import __version__
 from gpu_server.logs import configure_logging
 from gpu_server.settings import TOKEN_VARIABLE, SettingsError, load_settings, token_from_environment
 
+EXIT_SETTINGS = 2
+
 DESCRIPTION = """\
 Serve open language models over the OpenAI protocol, in batches.
 
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(given.config)
         token = token_from_environment()
     except SettingsError as error:
-        return _say(str(error), 2)
+        return _say(str(error), EXIT_SETTINGS)
     from gpu_server import server  # slow to import; --help and a wrong configuration need none of it
 
     try:

@@ -29,7 +29,7 @@ from gpu_server.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_SETTINGS, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 2, 3, 4
+EXIT_OK, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 3, 4
 DRAIN_S = 5
 KEEP_ALIVE_S = 75  # longer than clients keep theirs, so that the client is the one who closes
 _BACKLOG = 2048

@@ -127,10 +127,6 @@ class Document:
     root: Form
     definitions: tuple[tuple[str, Record], ...] = ()
 
-    def lookup(self, name: str) -> Record:
-        """The definition called ``name``."""
-        return dict(self.definitions)[name]
-
 
 def children(form: Form) -> Iterator[Form]:
     """The forms directly inside ``form``."""

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import subprocess
 import sys
@@ -130,6 +131,26 @@ def test_stop_ends_the_replicas_and_up_starts_new_ones(deploy, processes, lives)
     lm.restart()
     assert not lives(second)
     assert isinstance(lm(**CHAT), str)
+
+
+def test_the_async_life_cycle_is_the_same(deploy, processes, lives):
+    async def live():
+        async with deploy() as lm:
+            health = await lm.ahealth()
+            assert health.ready
+            [first] = processes()
+            await lm.astop()
+            assert not lives(first)
+            await lm.arestart()
+            [second] = processes()
+            assert isinstance(await lm.acall(**CHAT), str)
+            await lm.adelete()
+            assert not lives(second)
+            with pytest.raises(DeploymentStopped, match="deleted"):
+                await lm.acall(**CHAT)
+
+    asyncio.run(live())
+    assert nodes_folder() == []
 
 
 def test_down_ends_what_others_use_and_a_mere_call_does_not_start_it_again(deploy, processes, lives):
