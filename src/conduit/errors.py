@@ -18,6 +18,7 @@ happened with the numbers, the hint says what to do next.
     │   ├── UnsupportedType              MDL cannot express the type
     │   └── AnswerError                  a model's answer is not a value
     │       ├── OutputInvalid            it does not fit the type
+    │       ├── OutputRefused            the model declined to answer
     │       └── OutputTruncated          the token limit cut it
     ├── ModelError                       models and the servers that run them
     │   ├── ArgumentInvalid              an argument of ModelConfig, LMLite or a call is impossible
@@ -175,11 +176,18 @@ class OutputInvalid(AnswerError):
     errors: tuple[str, ...] = ()
 
 
+class OutputRefused(AnswerError):
+    """The model declined to answer; ``raw`` holds its words."""
+
+    code = "mdl.output_refused"
+
+
 class OutputTruncated(AnswerError):
-    """The token limit cut the answer, so it is no value."""
+    """The token limit cut the answer, so it is no value; ``partial`` is what was readable, as plain JSON data."""
 
     code = "mdl.output_truncated"
     completion_tokens: int | None = None
+    partial: Any = None
 
 
 class ModelError(ConduitError):

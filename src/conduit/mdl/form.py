@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ScalarKind = Literal[
-    "str", "int", "float", "bool", "datetime", "date", "time", "duration", "uuid", "decimal", "url", "email"
-]
-TEXT_KINDS = frozenset({"str", "datetime", "date", "time", "duration", "uuid", "url", "email"})
+    "str", "int", "float", "bool", "datetime", "date", "time", "duration", "uuid", "decimal", "url", "email",
+    "ipv4", "ipv6",
+]  # fmt: skip
+TEXT_KINDS = frozenset(
+    {"str", "datetime", "date", "time", "duration", "uuid", "url", "email", "ipv4", "ipv6"}
+)
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,15 @@ class Null:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of these JSON scalars."""
+    """One of these JSON scalars. ``aliases`` are other texts that mean one of them, for reading answers only."""
 
-    values: tuple[str | int | bool | None, ...]
+    values: tuple[str | float | int | bool | None, ...]
+    aliases: tuple[tuple[str, str | float | int | bool | None], ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Any JSON value. Only a bare JSON Schema has such places; no Python type that MDL takes does."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,10 @@ class Ref:
 
 @dataclass(frozen=True)
 class Member:
-    """One field of a record. ``default`` counts when ``has_default``; it is a JSON value."""
+    """One field of a record. ``default`` counts when ``has_default``; it is a JSON value.
+
+    ``aliases`` are other names that an answer may use for it, for reading answers only.
+    """
 
     name: str
     form: Form
@@ -107,25 +119,26 @@ class Member:
     required: bool = True
     has_default: bool = False
     default: Any = field(default=None, hash=False)
+    aliases: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
 class Record:
-    """An object with named fields, in the order of their definition."""
+    """An object with named fields, in the order of their definition. Its name has no part in its meaning."""
 
-    name: str
+    name: str = field(compare=False)
     members: tuple[Member, ...]
 
 
-Form = Scalar | Null | Choice | ListOf | TupleOf | MapOf | UnionOf | Ref | Record
+Form = Scalar | Null | Choice | Anything | ListOf | TupleOf | MapOf | UnionOf | Ref | Record
 
 
 @dataclass(frozen=True)
 class Document:
-    """A root form and the recursive records that it refers to."""
+    """A root form and what it refers to by name: recursive forms, and long ones that come up twice or more."""
 
     root: Form
-    definitions: tuple[tuple[str, Record], ...] = ()
+    definitions: tuple[tuple[str, Form], ...] = ()
 
 
 def children(form: Form) -> Iterator[Form]:
@@ -142,7 +155,7 @@ def children(form: Form) -> Iterator[Form]:
             yield from options
         case Record(members=members):
             yield from (member.form for member in members)
-        case Scalar() | Null() | Choice() | Ref():
+        case Scalar() | Null() | Choice() | Anything() | Ref():
             return
 
 
