@@ -124,10 +124,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Record:
-    """An object with named fields, in the order of their definition. Its name has no part in its meaning."""
+    """An object with named fields, in the order of their definition. Its name has no part in its meaning.
+
+    ``positional`` is a named tuple's: an answer may write it as a list of its values.
+    """
 
     name: str = field(compare=False)
     members: tuple[Member, ...]
+    positional: bool = field(default=False, compare=False)
 
 
 Form = Scalar | Null | Choice | Anything | ListOf | TupleOf | MapOf | UnionOf | Ref | Record

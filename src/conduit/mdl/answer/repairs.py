@@ -15,8 +15,10 @@ PRICES: Final = {
     "thinking": 0,
     "fence": 1,
     "prose": 2,
+    "key-lines": 4,
     "raw-text": 1,
     "said-in-prose": 6,
+    "white-space": 1,
     # notation
     "quotes": 1,
     "unquoted-key": 1,
@@ -32,6 +34,7 @@ PRICES: Final = {
     "inner-quote": 3,
     "unclosed": 3,
     "stray-character": 3,
+    "full-width": 1,
     # meaning, by the type
     "key-spelling": 2,
     "alias": 1,
