@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
 from conduit.errors import UnsupportedType
 from conduit.mdl.answer import leaves
@@ -147,7 +147,7 @@ def _core(form: Form) -> Any:
         case Null():
             return core_schema.none_schema()
         case Choice(values=values):
-            return core_schema.literal_schema(list(values))
+            return core_schema.no_info_plain_validator_function(partial(_chosen, values))
         case Anything():
             return core_schema.any_schema()
         case ListOf(item=item, limits=limits):
@@ -175,6 +175,14 @@ def _core(form: Form) -> Any:
                 for member in members
             }
             return core_schema.typed_dict_schema(fields, extra_behavior="ignore", strict=True)
+
+
+def _chosen(values: tuple[Any, ...], value: Any) -> Any:
+    """The choice that equals the value; of pydantic's literals 1 would be True."""
+    for choice in values:
+        if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+            return choice
+    raise PydanticCustomError("choice", "Input should be one of the choices")
 
 
 def _scalar(form: Scalar) -> Any:

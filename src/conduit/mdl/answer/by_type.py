@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final, Generic, TypeVar
 
+import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
 from conduit.mdl.answer.guide import Guide
 from conduit.mdl.answer.ladder import Invalid, Parsed, read_answer, says_null
+from conduit.mdl.form import Record
 from conduit.mdl.read import read
+from conduit.mdl.reasoning import unwrap, with_reasoning
 
 T = TypeVar("T")
 
@@ -51,7 +55,35 @@ def target_of(type_: type[T]) -> TypeTarget[T]:
     return found
 
 
-def parse(text: str, type_: type[T], *, strict: bool = False, truncated: bool = False) -> Parsed[T]:
+class ReasonedTarget(Generic[T]):
+    """The same type behind a field for reasoning; its values are pairs of reasoning and value."""
+
+    def __init__(self, target: TypeTarget[T]) -> None:
+        self._target = target
+        self.label = target.label
+
+    @cached_property
+    def guide(self) -> Guide:
+        """The form with the field, which an answer may leave out."""
+        document = with_reasoning(self._target.guide.document)
+        assert isinstance(document.root, Record)
+        first, *others = document.root.members
+        members = (replace(first, required=False), *others)
+        return Guide(replace(document, root=replace(document.root, members=members)))
+
+    def validate(self, text: str | bytes) -> tuple[str, T]:
+        """The reasoning, and the value of a JSON text."""
+        try:
+            whole = pydantic_core.from_json(text)
+        except ValueError as error:
+            raise Invalid(lambda: ("answer: is no JSON",)) from error
+        reasoning, value = unwrap(whole, self._target.guide.document)
+        return reasoning, self._target.validate(pydantic_core.to_json(value))
+
+
+def parse(
+    text: str, type_: type[T], *, strict: bool = False, truncated: bool = False, reasoning: bool = False
+) -> Parsed[T]:
     """Reads a model's answer as a value of a type.
 
     Strict JSON is tried first and costs what pydantic costs. Then come readings with repairs, each recorded and
@@ -62,6 +94,7 @@ def parse(text: str, type_: type[T], *, strict: bool = False, truncated: bool = 
         type_: What it should be.
         strict: Takes JSON of the type only, within a fence or after thinking too, and repairs nothing.
         truncated: The token limit cut the answer; it is then never a value, even if it looks like one.
+        reasoning: The answer may have a field for reasoning before the value; see ``prompt``.
 
     Raises:
         OutputTruncated: ``truncated`` is set; ``partial`` holds what was readable.
@@ -69,6 +102,10 @@ def parse(text: str, type_: type[T], *, strict: bool = False, truncated: bool = 
         UnsupportedType: The answer is not valid as it stands, and MDL cannot express the type.
     """
     target = target_of(type_)
+    if reasoning:
+        parsed = read_answer(ReasonedTarget(target), text, strict=strict, truncated=truncated)
+        thought, value = parsed.value
+        return Parsed(value, parsed.repairs, "\n".join(part for part in (parsed.reasoning, thought) if part))
     if not truncated and not says_null(text):
         try:
             return Parsed(target.validator.validate_json(text, strict=True))

@@ -31,10 +31,13 @@ _FINAL = re.compile(r"\b(?:final|correct(?:ed|ion)?|revised|instead|updated|actu
 _DRAFT = re.compile(
     r"\b(?:draft|example|e\.g\.|such as|template|schema|format|first attempt)\b", re.IGNORECASE
 )
-_EITHER = re.compile(r"\b(?:or|alternatively|either|option|versus|vs)\b|(?:^|\n)\s*\d{1,2}[.)]\s*\Z", re.IGNORECASE)
+_EITHER = re.compile(
+    r"\b(?:or|alternatively|either|option|versus|vs)\b|(?:^|\n)\s*\d{1,2}[.)]\s*\Z", re.IGNORECASE
+)
 _LOOK_BACK: Final = 60  # characters in which a word says what comes
 _KEY_LINE = re.compile(r"""\s*(?:[-*•]\s+)?[*_`"']*([^\W\d][^:\n"'*`]{0,60}?)[*_`"']*\s*:[*_]*[ \t]*(.*)""")
 BULLET = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s+(.*)")
+_MEMBER_AFTER = re.compile(r"""[\s\]},]{0,40}["']([^"'\n]{1,60})["']\s{0,20}:""")
 _QUOTED_MEMBER = re.compile(r"""\s*["']([^"'\n]{1,100})["']\s*:""")
 
 
@@ -85,6 +88,8 @@ def candidates(text: str, names: Names) -> Iterator[Candidate]:
             continue
         work -= reading.end - start
         count += 1
+        if (more := _MEMBER_AFTER.match(text, reading.end)) is not None and names.known(more[1]):
+            reading.cut = True  # a bracket too many has ended it early
         before = _FENCE_BEFORE.match(text, first)
         fenced = (
             before is not None and before.end() == start and _FENCE_AFTER.match(text, reading.end) is not None

@@ -17,6 +17,7 @@ _NEGATION = re.compile(
 _SENTENCE_END = re.compile(r"[.!?;\n](?=\s|$)")
 _EXPLANATION = re.compile(r"\s*(?:[:(\u2014\u2013]|\s-\s)")
 _MOST_NAMES: Final = 200  # of a choice, to be looked for in a sentence
+_MOST_EXPLAINED: Final = 300  # characters of a value and its explanation
 _MOST_TEXT: Final = 20_000  # characters of it
 _YES: Final = {"true": True, "yes": True, "false": False, "no": False}
 _MORE_BOOLS: Final = {"y": True, "on": True, "1": True, "n": False, "off": False, "0": False}
@@ -46,8 +47,10 @@ def same_spelling(choice: Choice, text: str) -> Any:
     whole = squeezed(text)
     if whole in spellings:
         return (spellings[whole],)
+    if len(text) > _MOST_EXPLAINED or "{" in text or "[" in text:
+        return ()
     # "ONE: the first of them", "urgent (by tomorrow)"
-    heads = {squeezed(text[: found.start()]) for found in _EXPLANATION.finditer(text[:200])}
+    heads = {squeezed(text[: found.start()]) for found in _EXPLANATION.finditer(text)}
     values = [spellings[head] for head in heads if head in spellings]
     if len(values) == 1 and not _said(choice, text) - {repr(values[0])}:
         return (values[0],)

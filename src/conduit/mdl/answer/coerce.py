@@ -120,7 +120,9 @@ class Coercer:
 
     def _by_position(self, form: Record, value: list[Any]) -> Fit | Miss:
         """A named tuple as JSON has it without its names."""
-        return self._members(form, {member.name: part for member, part in zip(form.members, value, strict=True)})
+        return self._members(
+            form, {member.name: part for member, part in zip(form.members, value, strict=True)}
+        )
 
     def _members(self, form: Record, value: dict[str, Any]) -> Fit | Miss:
         keys, repairs = self._matched(form, value)

@@ -19,7 +19,15 @@ import pydantic_core
 
 from conduit.errors import OutputInvalid, OutputTruncated
 from conduit.mdl.answer import leaves
-from conduit.mdl.answer.candidates import BULLET, Candidate, candidates, key_lines, starts_unbraced, unbraced, unfenced
+from conduit.mdl.answer.candidates import (
+    BULLET,
+    Candidate,
+    candidates,
+    key_lines,
+    starts_unbraced,
+    unbraced,
+    unfenced,
+)
 from conduit.mdl.answer.coerce import Coercer, as_json, unquoted
 from conduit.mdl.answer.fits import Fit, Miss, Problem, miss, moved
 from conduit.mdl.answer.guide import Guide
@@ -54,10 +62,17 @@ _TRAILERS: Final = re.compile(r"(?:</?\w{1,40}>|<\|\w{1,40}\|>)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
-    """A value, and what was repaired on the way to it."""
+    """A value, and what was repaired on the way to it.
+
+    Attributes:
+        value: The value; it has passed strict validation.
+        repairs: In the order in which they were done.
+        reasoning: What the model thought before it answered, in tags or in a field for it.
+    """
 
     value: T
     repairs: tuple[Repair, ...] = ()
+    reasoning: str = ""
 
     @property
     def cost(self) -> int:
@@ -113,7 +128,7 @@ def read_answer(target: Target, text: str, *, strict: bool, truncated: bool) -> 
     for inner, repairs in ((body, around), (unfenced(body), (*around, repair("fence")))):
         if inner is not None and inner != text:
             try:
-                return _with_nulls(target, inner, Parsed(target.validate(inner), repairs), strict)
+                return _with_nulls(target, inner, Parsed(target.validate(inner), repairs, thinking), strict)
             except Invalid as error:
                 refused = error
     if strict:
@@ -129,7 +144,7 @@ def read_answer(target: Target, text: str, *, strict: bool, truncated: bool) -> 
         except OutputInvalid as error:
             refused_as = refused_as or error
         else:
-            return Parsed(value, (*around, *([repair(kind)] if kind else ()), *repairs))
+            return Parsed(value, (*around, *([repair(kind)] if kind else ()), *repairs), thinking)
     assert refused_as is not None
     raise refused_as
 
@@ -164,7 +179,8 @@ def _with_nulls(target: Target, text: str, parsed: Parsed[Any], strict: bool) ->
     fit = _Readings(target, text).whole()
     if fit is None or any(done.kind != "text-to-null" for done in fit.repairs):
         return parsed
-    return Parsed(target.validate(pydantic_core.to_json(fit.value)), (*parsed.repairs, *fit.repairs))
+    value = target.validate(pydantic_core.to_json(fit.value))
+    return Parsed(value, (*parsed.repairs, *fit.repairs), parsed.reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +284,9 @@ class _Readings:
             self._misses.append(fit)
             return None
         if candidate.reading.open_ended and self._misplaced(fit):
-            self._misses.append(miss("has a bracket missing, so that fields stand in the wrong place", self._root))
+            self._misses.append(
+                miss("has a bracket missing, so that fields stand in the wrong place", self._root)
+            )
             return None
         return Fit(fit.value, (*candidate.repairs, *fit.repairs), candidate.cost + fit.cost)
 
@@ -322,7 +340,7 @@ class _Readings:
     def _plain_fit(self, form: Form, body: str, said: str) -> Fit | Miss:
         match form:
             case Scalar(kind="str"):
-                return Fit(self._answer).after("raw-text")
+                return Fit(self._answer if said == body else said).after("raw-text")
             case Scalar() | Choice():
                 found = leaves.said(form, said)
                 return found if isinstance(found, Miss) or found.repairs else found.after("raw-text")

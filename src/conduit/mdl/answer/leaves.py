@@ -118,11 +118,12 @@ def scalar(form: Scalar, text: str) -> Fit | Miss:
     return found
 
 
-def _text(form: Scalar, text: str) -> Fit | Miss:
-    if isinstance(text, Bare):
-        if plain_number(text) == str(text) or text in ("true", "false", "True", "False"):
-            return Fit(str(text)).after("number-to-text")
-    return Fit(str(text))
+def _text(_: Scalar, text: str) -> Fit | Miss:
+    fit = Fit(str(text))
+    was_token = isinstance(text, Bare) and (
+        plain_number(text) == str(text) or text.lower() in ("true", "false")
+    )
+    return fit.after("number-to-text") if was_token else fit
 
 
 def _number(form: Scalar, text: str) -> Fit | Miss:

@@ -73,10 +73,13 @@ _FULL_WIDTH: Final = {
 }
 
 _WHITE = re.compile(r"\s*")
-_PLAIN_KEY = re.compile(r"""(?:"([^"\\\x00-\x1f]*)"|'([^'"\\\x00-\x1f]*)'|([A-Za-z_]\w*))[ \t\n\r]*:[ \t\n\r]*(?![:\s/])""")
+_PLAIN_KEY = re.compile(
+    r"""(?:"([^"\\\x00-\x1f]*)"|'([^'"\\\x00-\x1f]*)'|([A-Za-z_]\w*))[ \t\n\r]*:[ \t\n\r]*(?![:\s/])"""
+)
 # A plain value with what must follow it, so that a quote within a text is not taken for its end.
 _PLAIN_VALUE = (
-    r"""(?:"([^"\\\x00-\x1f]*)"|'([^'\\\x00-\x1f]*)'|(-?(?:0|[1-9]\d*)(?:\.\d+)?|true|false|null))[ \t\n\r]*"""
+    r"""(?:"([^"\\\x00-\x1f]*)"|'([^'\\\x00-\x1f]*)'|(-?(?:0|[1-9]\d*)(?:\.\d+)?|true|false|null))"""
+    r"[ \t\n\r]*"
 )
 _KEY_AHEAD = r"""(?:"[^"\\\n]{0,80}"|'[^'\\\n]{0,80}'|[A-Za-z_$][\w$-]{0,60})[ \t\n\r]*:"""
 _PLAIN_IN_OBJECT = re.compile(_PLAIN_VALUE + r"(?:,[ \t\n\r]*(?=\}|" + _KEY_AHEAD + r")|(?=\}))")
@@ -110,9 +113,7 @@ _VALUE_START = re.compile(r"\s*(?:-?\d|true|false|null|True|False|None)")
 _ITEM_START = re.compile(
     r"""["'`{\[(\u201c\u2018\u00ab\uff02\uff5b\uff3b\-\d]|(?:true|false|null|True|False|None)\b"""
 )
-_QUOTED_ITEM = re.compile(
-    r"""(?:(["'])[^"'\n]{0,200}\1|\u201c[^\u201d\n]{0,200}\u201d)\s*[,\]"'\u201c]"""
-)
+_QUOTED_ITEM = re.compile(r"""(?:(["'])[^"'\n]{0,200}\1|\u201c[^\u201d\n]{0,200}\u201d)\s*[,\]"'\u201c]""")
 _SET_TOKEN = re.compile(r"(?:-?\d[\d.]*|true|false|True|False)(?=\s*[,}])")
 _BARE_END = re.compile(r"[,;\n}\])\uff0c\u3001\uff5d\uff3d]|//|/\*|(?<=\s)#\s")
 _COMMAS = re.compile(r"(?:[,;\uff0c\u3001]\s*)+")
@@ -312,11 +313,23 @@ class _Reader:
             else:
                 self._stray()
             return
+        if self._list_goes_on():
+            self._stray()
+            return
         self._note("unclosed")
         root_goes_on = len(self._stack) == 2 and sign == self._stack[0].closer and self._member_follows()
         while not root_goes_on and self._stack[-1].closer != sign:
             self._close()
         self._close_at_bracket()
+
+    def _list_goes_on(self) -> bool:
+        """Whether the open list ends or has its next record after this bracket, which is one too many then."""
+        if self._stack[-1].closer != "]":
+            return False
+        after = self._after_white(self._at + 1)
+        return self._sign(after) == "]" or (
+            self._sign(after) == "," and self._sign(self._after_white(after + 1)) == "{"
+        )
 
     def _member_follows(self) -> bool:
         after = self._after_white(self._at + 1)

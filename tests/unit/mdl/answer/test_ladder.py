@@ -46,7 +46,10 @@ def test_strict_takes_thinking_and_a_fence_but_repairs_nothing(raw: str) -> None
 
 
 def test_every_repair_has_a_kind_a_place_and_a_price() -> None:
-    raw = '{"number": "A-1", "state": "Paid", "items": {"name": "pen", "price": "1.5"}, "note": null, "urgent": "yes"}'
+    raw = (
+        '{"number": "A-1", "state": "Paid", "items": {"name": "pen", "price": "1.5"}, "note": null,'
+        ' "urgent": "yes"}'
+    )
     parsed = mdl.parse(raw, Order)
     assert parsed.value == ORDER
     assert [(done.kind, done.path) for done in parsed.repairs] == [
@@ -119,7 +122,7 @@ def test_nothing_is_dropped_to_make_an_answer_fit() -> None:
 
 
 DEFECTS = {
-    "trailing commas": lambda text: text.replace("}", ",}").replace("]", ",]").replace("{,}", "{}").replace("[,]", "[]"),
+    "trailing commas": lambda text: text.replace("}", ",}").replace("]", ",]").replace("[,]", "[]"),
     "a fence": lambda text: f"Sure:\n```json\n{text}\n```\nDone.",
     "a comment": lambda text: text.replace("{", "{ // first\n", 1),
     "no end": lambda text: text[:-1],
@@ -128,7 +131,9 @@ DEFECTS = {
     "prose": lambda text: f"I think (see {{docs}}) that {text} is it.",
     "line breaks": lambda text: json.dumps(json.loads(text), indent=3),
 }  # fmt: skip
-words = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="{}[]\"'\\`,:/#"), max_size=8)
+words = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="{}[]\"'\\`,:/#"), max_size=8
+)
 orders = st.builds(
     Order,
     number=words,
@@ -144,15 +149,28 @@ orders = st.builds(
 def test_one_slip_or_two_do_not_change_the_value(order: Order, first: str, second: str) -> None:
     raw = DEFECTS[first](order.model_dump_json())
     assert mdl.parse(raw, Order).value == order
-    if second in ("a fence", "thinking", "prose") and first not in ("a fence", "prose", "no end", "double encoding"):
+    if second in ("a fence", "thinking", "prose") and first not in (
+        "a fence",
+        "prose",
+        "no end",
+        "double encoding",
+    ):
         assert mdl.parse(DEFECTS[second](raw), Order).value == order
 
 
-TYPES = [Order, list[Item], dict[str, int], Union[int, str], Literal["yes", "no"], Optional[Item], tuple[int, str]]
+TYPES = [
+    Order,
+    list[Item],
+    dict[str, int],
+    Union[int, str],
+    Literal["yes", "no"],
+    Optional[Item],
+    tuple[int, str],
+]
 
 
 @settings(max_examples=300)
-@given(st.text(alphabet='{}[]",:\'nulltrueabc 0123.-\n`/*#<>think', max_size=60), st.sampled_from(TYPES))
+@given(st.text(alphabet="{}[]\",:'nulltrueabc 0123.-\n`/*#<>think", max_size=60), st.sampled_from(TYPES))
 def test_whatever_comes_out_is_valid(raw: str, type_: type) -> None:
     try:
         value = mdl.parse(raw, type_).value
@@ -189,7 +207,9 @@ def structural(text: str) -> list[int]:
 @pytest.mark.parametrize("value", WHOLE, ids=lambda value: value.__class__.__name__)
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("slip", ["lost", "doubled"])
-def test_one_sign_lost_or_doubled_never_gives_another_value(value: BaseModel, indent: int | None, slip: str) -> None:
+def test_one_sign_lost_or_doubled_never_gives_another_value(
+    value: BaseModel, indent: int | None, slip: str
+) -> None:
     text = value.model_dump_json(indent=indent)
     read = 0
     for at in structural(text):
