@@ -12,14 +12,17 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import _hostile as hostile
 import _hostile_schemas as schemas
@@ -32,6 +35,7 @@ from conduit.mdl.read import read
 BAR = 0
 LIMIT_S = 2.0
 SHOWN = 20
+_NAME = 300  # characters of a case's name that are kept
 ENGINES = ("llguidance", "xgrammar", "openai")
 
 
@@ -111,15 +115,17 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
 
 
 class Run:
-    """Counts cases and keeps the failures."""
+    """Counts cases and keeps the failures. What runs now stands in ``current``, should the process die."""
 
-    def __init__(self) -> None:
+    def __init__(self, current: BinaryIO) -> None:
+        self._current = current
         self.outcomes: Counter[str] = Counter()
         self.failures: list[str] = []
         self.slowest = (0.0, "")
         self.started = time.perf_counter()
 
     def case(self, name: str, run: Callable[[], None]) -> None:
+        self._say(name)
         started = time.perf_counter()
         kind = name.split(":", maxsplit=1)[0]
         try:
@@ -137,6 +143,10 @@ class Run:
             self._failed(name, f"took {taken:.1f} s", traceback.StackSummary())
         self.slowest = max(self.slowest, (taken, name))
 
+    def _say(self, name: str) -> None:
+        self._current.seek(0)
+        self._current.write(name.encode(errors="replace")[:_NAME].ljust(_NAME))
+
     def _failed(self, name: str, problem: str, trace: traceback.StackSummary) -> None:
         where = next(
             (f"{f.filename.rpartition('/')[2]}:{f.lineno}" for f in reversed(trace) if "/mdl/" in f.filename),
@@ -146,6 +156,7 @@ class Run:
         print(f"FAILED --case {self.failures[-1]}", flush=True)
 
     def finish(self) -> None:
+        self._say("")
         seconds = time.perf_counter() - self.started
         cases = sum(self.outcomes.values()) + len(self.failures)
         for outcome, count in sorted(self.outcomes.items()):
@@ -176,7 +187,7 @@ def _limit(seconds: float) -> Iterator[None]:
 
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(30 * seconds, exit=True)
+    faulthandler.dump_traceback_later(10 * seconds, exit=True)
     try:
         yield
     finally:
@@ -200,6 +211,7 @@ def by_coverage(run: Run, seconds: float) -> None:
     import atheris
 
     atheris.instrument_all()
+    run.started = time.perf_counter()
 
     def one(data: bytes) -> None:
         check = list(CHECKS)[data[0] % len(CHECKS)] if data else "parse"
@@ -222,6 +234,17 @@ def by_coverage(run: Run, seconds: float) -> None:
     atheris.Fuzz()
 
 
+def watched() -> NoReturn:
+    """Runs all in a process of its own, since a crash of compiled code ends the process."""
+    with tempfile.NamedTemporaryFile() as current:
+        child = subprocess.run([sys.executable, *sys.argv, "--current", current.name], check=False)
+        last = current.read().decode(errors="replace").strip()
+    if not last:
+        sys.exit(child.returncode)
+    print(f"DIED with exit code {child.returncode} at --case {last}")
+    report("mdl_fuzz", 1, BAR, "lower", ok=False, died=last, exit_code=child.returncode)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=120)
@@ -229,9 +252,12 @@ def main() -> None:
     arguments.add_argument("--case", help="runs one case again, such as parse:1:42")
     arguments.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     arguments.add_argument("--atheris", action="store_true", help="looks for texts by coverage")
+    arguments.add_argument("--current", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
-    run = Run()
+    if given.current is None:
+        watched()
     faulthandler.enable()
+    run = Run(given.current.open("r+b", buffering=0))
     if given.case:
         run_case(run, given.case)
     elif given.atheris:

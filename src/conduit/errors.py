@@ -16,6 +16,9 @@ happened with the numbers, the hint says what to do next.
     │   └── FlowServerUnreachable        a flow runs without a Prefect server
     ├── MDLError                         types, prompts and answers
     │   ├── UnsupportedType              MDL cannot express the type
+    │   ├── TextInvalid                  a text is no MDL
+    │   ├── ExampleInvalid               a prompt's example does not fit its types
+    │   ├── SchemaUnsupported            no grammar can be made from the JSON Schema
     │   └── AnswerError                  a model's answer is not a value
     │       ├── OutputInvalid            it does not fit the type
     │       ├── OutputRefused            the model declined to answer
@@ -159,6 +162,28 @@ class UnsupportedType(MDLError, TypeError):
 
     code = "mdl.unsupported_type"
     path: str = ""
+
+
+class SchemaUnsupported(MDLError):
+    """An engine could not decode under a JSON Schema; ``path`` says which part of it is at fault."""
+
+    code = "mdl.unsupported_schema"
+    path: str = "$"
+
+
+class TextInvalid(MDLError, ValueError):
+    """A text is no MDL; ``line`` and ``column`` count from 1."""
+
+    code = "mdl.text_invalid"
+    line: int = 1
+    column: int = 1
+
+
+class ExampleInvalid(MDLError, ValueError):
+    """An example of a prompt does not fit the prompt's types; ``number`` counts from 1."""
+
+    code = "mdl.example_invalid"
+    number: int = 1
 
 
 class AnswerError(MDLError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -84,3 +84,50 @@ def version(*, as_json: AsJson = False) -> None:
     from conduit.cli import versions as room
 
     room.run(as_json=as_json)
+
+
+mdl_app = typer.Typer(
+    help="Look at what a model is told and held to.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(mdl_app, name="mdl")
+
+
+@mdl_app.command("show")
+def mdl_show(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE:NAME", help="A function, a block or a type in a Python file.")
+    ],
+    *,
+    engine: Annotated[
+        Literal["llguidance", "xgrammar", "openai"],
+        typer.Option(help="Whose grammar the schema is lowered for."),
+    ] = "llguidance",
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Count tokens with this tokenizer.json, or that of a model's folder."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the prompt, the schema, who enforces which part of it, and how many tokens the prompt has."""
+    from conduit.cli import mdl_show as room
+
+    room.run(target, engine=engine, tokenizer=tokenizer, as_json=as_json)
+
+
+@mdl_app.command("check")
+def mdl_check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:NAME]", help="A Python file, something in one, or a JSON Schema (*.json)."
+        ),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compile schemas as an engine would, within 5 s each; exits with 1 when one does not compile."""
+    from conduit.cli import mdl_check as room
+
+    room.run(target, as_json=as_json)

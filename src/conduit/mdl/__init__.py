@@ -7,23 +7,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from conduit.mdl.parse import Parsed, parse
+from conduit.mdl.answer import Parsed, Repair, parse, parse_schema
+from conduit.mdl.form import Document
+from conduit.mdl.lowering import Lowered, lower
 from conduit.mdl.prompt import VERSION, Prompt, prompt
-from conduit.mdl.read import read
-from conduit.mdl.schema import Lowered, full_schema, lower
+from conduit.mdl.read import read, read_unfolded
+from conduit.mdl.read_text import from_text
+from conduit.mdl.schema import full_schema
+from conduit.mdl.streaming import AsyncStream, Partial, Stream, StreamParser, astream, stream
 from conduit.mdl.text import document_text, seed_lines
+from conduit.mdl.unions import AmbiguousUnion
 
 __all__ = [
     "VERSION",
+    "AmbiguousUnion",
+    "AsyncStream",
+    "Document",
     "Lowered",
     "Parsed",
+    "Partial",
     "Prompt",
+    "Repair",
+    "Stream",
+    "StreamParser",
+    "astream",
     "compile_mdl",
+    "from_text",
     "json_schema",
     "lower",
     "parse",
+    "parse_schema",
     "prompt",
     "render",
+    "stream",
 ]
 
 
@@ -33,16 +49,16 @@ def compile_mdl(type_: Any) -> list[str]:
     Raises:
         UnsupportedType: MDL cannot express the type (also a ``TypeError``).
     """
-    return seed_lines(read(type_))
+    return seed_lines(read_unfolded(type_))
 
 
-def render(type_: Any) -> str:
-    """MDL/1 text of a type, with docs, defaults and constraints.
+def render(source: Any) -> str:
+    """MDL/1 text of a type or of a ``Document``, with docs, defaults and constraints.
 
     Raises:
         UnsupportedType: MDL cannot express the type.
     """
-    return document_text(read(type_))
+    return document_text(source if isinstance(source, Document) else read(source))
 
 
 def json_schema(type_: Any) -> dict[str, Any]:

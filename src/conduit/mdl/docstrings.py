@@ -7,15 +7,47 @@ from collections.abc import Callable
 from typing import Any
 
 import docstring_parser
+import pydantic
+
+from conduit.mdl.words import folded
+
+_ABOUT_THE_FUNCTION = frozenset(
+    {"param", "attribute", "returns", "yields", "raises", "see_also", "references", "warns", "deprecated"}
+)
 
 
 def instruction(function: Callable[..., Any]) -> str:
-    """What a docstring tells the model: all of it but the sections on arguments and results."""
-    parsed = docstring_parser.parse(inspect.getdoc(function) or "")
-    return "\n\n".join(part for part in (parsed.short_description, parsed.long_description) if part)
+    """What a docstring tells the model: all of it but the sections on arguments, results and errors."""
+    text = inspect.getdoc(function) or ""
+    try:
+        parsed = docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        return text.strip()
+    parts = [parsed.short_description, parsed.long_description]
+    for section in parsed.meta:
+        title = section.args[0] if section.args else ""
+        if title not in _ABOUT_THE_FUNCTION and section.description:
+            parts.append(f"{title.capitalize()}:\n{section.description}" if title else section.description)
+    return "\n\n".join(part for part in parts if part)
 
 
 def argument_docs(function: Any) -> dict[str, str]:
     """Docs of arguments or attributes, by name, from a docstring in any of the usual styles."""
-    parsed = docstring_parser.parse(inspect.getdoc(function) or "")
-    return {param.arg_name: " ".join((param.description or "").split()) for param in parsed.params}
+    return _docs(inspect.getdoc(function) or "")
+
+
+def attribute_docs(record: type) -> dict[str, str]:
+    """Docs of a record's fields, from its own docstring and those of the records that it extends."""
+    found: dict[str, str] = {}
+    for base in reversed(record.__mro__):
+        if base.__module__ != "builtins" and base is not pydantic.BaseModel:
+            found |= _docs(inspect.cleandoc(base.__dict__.get("__doc__") or ""))
+    return found
+
+
+def _docs(text: str) -> dict[str, str]:
+    try:
+        parsed = docstring_parser.parse(text)
+    except docstring_parser.ParseError:
+        return {}
+    return {param.arg_name: folded(param.description or "") for param in parsed.params}

@@ -7,11 +7,10 @@ the whole schema has to validate the value as well.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from conduit.errors import UnsupportedType
 from conduit.mdl.form import (
     NO_LIMITS,
     Anything,
@@ -30,8 +29,11 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
+from conduit.mdl.lowering.base import unsupported
 
 _MOST_DEPTH: Final = 60
+_MOST_SIZE: Final = 2**31
+_MOST_LIMIT: Final = 2.0**63
 _ANNOTATIONS: Final = frozenset(
     "$schema $id $comment $anchor title description default examples deprecated readOnly writeOnly $defs"
     " definitions discriminator contentMediaType contentEncoding".split()
@@ -65,7 +67,7 @@ def read_schema(schema: Any) -> SchemaForm:
     """Reads a JSON Schema.
 
     Raises:
-        UnsupportedType: It is no schema, refers to what is not in it, or is nested too deep.
+        SchemaUnsupported: It is no schema, refers to what is not in it, or is nested too deep.
     """
     reader = _SchemaReader(schema)
     root = reader.form(schema, "$", 0)
@@ -90,25 +92,31 @@ class _SchemaReader:
             self._check_ends(name)
 
     def _check_ends(self, name: str) -> None:
-        seen = {name}
-        form = self.definitions[name]
-        while isinstance(form, Ref):
-            if form.name in seen:
-                raise _refused(name, "refers only to itself", "give the definition a type")
-            seen.add(form.name)
-            form = self.definitions[form.name]
+        """Refuses a definition that leads back to itself without a value in between."""
+        seen: set[str] = set()
+        waiting = [self.definitions[name]]
+        while waiting:
+            form = waiting.pop()
+            if isinstance(form, UnionOf):
+                waiting += form.options
+            elif isinstance(form, Ref):
+                if form.name == name:
+                    raise unsupported(name, "refers only to itself", "give the definition a type")
+                if form.name not in seen:
+                    seen.add(form.name)
+                    waiting.append(self.definitions[form.name])
 
     def form(self, schema: Any, path: str, depth: int) -> Form:
         """The form of one schema within the whole."""
         if depth > _MOST_DEPTH:
-            raise _refused(path, f"is nested more than {_MOST_DEPTH} deep", "name inner schemas in $defs")
+            raise unsupported(path, f"is nested more than {_MOST_DEPTH} deep", "name inner schemas in $defs")
         if schema is True or schema == {}:
             return Anything()
         if not isinstance(schema, dict):
             self.exact = False
             if schema is False:
                 return Anything()
-            raise _refused(path, f"is no schema but {type(schema).__name__}", "write an object")
+            raise unsupported(path, f"is no schema but {type(schema).__name__}", "write an object")
         rest = {key for key in schema if key not in _ANNOTATIONS and not key.startswith("x-")}
         if "$ref" in rest:
             self._beside(rest, {"$ref"})
@@ -132,7 +140,7 @@ class _SchemaReader:
 
     def _reference(self, reference: Any, path: str) -> Form:
         if not isinstance(reference, str) or not reference.startswith("#"):
-            raise _refused(path, f"refers to {reference!r}, which is elsewhere", "copy it into $defs")
+            raise unsupported(path, f"refers to {reference!r}, which is elsewhere", "copy it into $defs")
         name = reference.removeprefix("#/$defs/").removeprefix("#/definitions/")
         if reference not in self._seen:
             self._seen.add(reference)
@@ -144,7 +152,7 @@ class _SchemaReader:
         for step in reference.lstrip("#").split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, dict) or name not in found:
-                raise _refused(path, f"refers to {reference}, which is not there", "define it in $defs")
+                raise unsupported(path, f"refers to {reference}, which is not there", "define it in $defs")
             found = found[name]
         return found
 
@@ -154,7 +162,7 @@ class _SchemaReader:
         if "enum" in schema and "const" in schema:
             self.exact = False
         if not isinstance(values, list) or not values:
-            raise _refused("enum", "has no values", "list at least one")
+            raise unsupported("enum", "has no values", "list at least one")
         if any(isinstance(value, dict | list) for value in values):
             self.exact = False
             return Anything()
@@ -171,7 +179,7 @@ class _SchemaReader:
         self._beside(rest, {word})
         parts = schema[word]
         if not isinstance(parts, list) or not parts:
-            raise _refused(f"{path}.{word}", "is no list of schemas", "list at least one")
+            raise unsupported(f"{path}.{word}", "is no list of schemas", "list at least one")
         if word == "oneOf" and not self._told_apart(schema, path):
             self.exact = False  # "one and no other" is more than "one of"
         if word == "allOf" and len(parts) > 1:
@@ -203,12 +211,7 @@ class _SchemaReader:
             case "boolean":
                 return Scalar("bool")
             case "integer" | "number":
-                found = {
-                    name: schema[key] for key, name in _NUMBER_LIMITS.items() if _is_number(schema.get(key))
-                }
-                if len(found) < len(rest & set(_NUMBER_LIMITS)):
-                    self.exact = False  # draft 4 has exclusiveMinimum: true
-                return Scalar("int" if kind == "integer" else "float", _limits(**found))
+                return self._number("int" if kind == "integer" else "float", schema)
             case "string":
                 return self._string(schema)
             case "array":
@@ -218,6 +221,20 @@ class _SchemaReader:
         self.exact = False
         return Anything()
 
+    def _number(self, kind: Literal["int", "float"], schema: dict[str, Any]) -> Form:
+        found = {name: schema[key] for key, name in _NUMBER_LIMITS.items() if key in schema}
+        usable = {name: limit for name, limit in found.items() if _is_limit(name, limit, kind)}
+        if len(usable) < len(found):
+            self.exact = False  # such as draft 4's `exclusiveMinimum: true`
+        return Scalar(kind, _limits(**usable))
+
+    def _sizes(self, schema: dict[str, Any], size: str) -> dict[str, Any]:
+        found = {"min_length": schema.get(f"min{size}"), "max_length": schema.get(f"max{size}")}
+        usable = {name: limit for name, limit in found.items() if _is_size(limit)}
+        if len(usable) < sum(limit is not None for limit in found.values()):
+            self.exact = False
+        return usable
+
     def _string(self, schema: dict[str, Any]) -> Form:
         kind: ScalarKind = _FORMATS.get(schema.get("format", ""), "str")
         if "format" in schema and kind == "str":
@@ -225,13 +242,13 @@ class _SchemaReader:
         pattern = schema.get("pattern")
         if pattern is not None and not (isinstance(pattern, str) and _compiles(pattern)):
             self.exact, pattern = False, None
-        limits = _limits(**_sizes(schema, "Length"), pattern=pattern)
+        limits = _limits(**self._sizes(schema, "Length"), pattern=pattern)
         if kind != "str" and limits != NO_LIMITS:
             self.exact, limits = False, NO_LIMITS
         return Scalar(kind, limits)
 
     def _array(self, schema: dict[str, Any], path: str, depth: int) -> Form:
-        sizes, prefix = _sizes(schema, "Items"), schema.get("prefixItems")
+        sizes, prefix = self._sizes(schema, "Items"), schema.get("prefixItems")
         if schema.get("uniqueItems"):
             self.exact = False
         if isinstance(prefix, list) and prefix:
@@ -247,7 +264,7 @@ class _SchemaReader:
 
     def _object(self, schema: dict[str, Any], path: str, depth: int) -> Form:
         properties, others = _dict(schema.get("properties")), schema.get("additionalProperties")
-        sizes = _limits(**_sizes(schema, "Properties"))
+        sizes = _limits(**self._sizes(schema, "Properties"))
         required = schema.get("required", ())
         if not properties:
             if required:
@@ -267,11 +284,6 @@ class _SchemaReader:
         return Record(str(schema.get("title") or "Record"), tuple(members))
 
 
-def _sizes(schema: dict[str, Any], size: str) -> dict[str, Any]:
-    found = {"min_length": schema.get(f"min{size}"), "max_length": schema.get(f"max{size}")}
-    return {name: int(value) for name, value in found.items() if value is not None and _is_number(value)}
-
-
 def _limits(**found: Any) -> Limits:
     return Limits(**found) if any(limit is not None for limit in found.values()) else NO_LIMITS
 
@@ -285,13 +297,17 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_SIZE
+
+
+def _is_limit(name: str, value: Any, kind: str) -> bool:
+    """Whether pydantic can hold the limit; of what it cannot, the schema itself decides."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    whole = isinstance(value, int) or kind == "float"
+    return whole and abs(value) <= _MOST_LIMIT and (name != "multiple_of" or value > 0)
 
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _refused(path: str, problem: str, remedy: str) -> UnsupportedType:
-    return UnsupportedType(f"{path}: {problem}.", hint=remedy[0].upper() + remedy[1:] + ".", path=path)

@@ -1,33 +1,27 @@
 """From a Python type to its form, or a refusal that names the path and the remedy.
 
 Read from the types themselves, not from pydantic's schema: that one has lost the order of unions, the names of
-records and the kind of a Decimal.
+records and the kind of a Decimal. Records, enums and aliases become the nodes of a graph, each read once, one after
+the other; ``hoist`` then decides which of them get a name.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import decimal
 import enum
 import inspect
 import types
 import typing
-import uuid
-from collections import abc
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from collections import Counter, OrderedDict, abc, defaultdict, deque
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal, NewType, TypeVar, Union, get_args, get_origin
 
-import annotated_types
 import pydantic
-import pydantic_core
 import typing_extensions
-from pydantic.fields import FieldInfo
 
-from conduit.mdl.docstrings import argument_docs
+from conduit.mdl import hints
+from conduit.mdl.choices import enum_choice, literal_choice
+from conduit.mdl.fields import FieldSource, fields_of, is_record
 from conduit.mdl.form import (
-    TEXT_KINDS,
-    Choice,
     Document,
     Form,
     Limits,
@@ -36,324 +30,259 @@ from conduit.mdl.form import (
     Member,
     Null,
     Record,
-    Ref,
     Scalar,
-    ScalarKind,
     TupleOf,
-    UnionOf,
 )
+from conduit.mdl.generics import Scope, bindings, closed, stand_in
+from conduit.mdl.graph import Graph, label, name_of
+from conduit.mdl.identities import Identities
+from conduit.mdl.keys import is_key
+from conduit.mdl.metadata import constrained, is_encoded, is_tagged, limits_in
+from conduit.mdl.naming import naming_of
 from conduit.mdl.refusals import refusal
+from conduit.mdl.scalars import is_text, scalar_kind, why_not
+from conduit.mdl.unions import union_of, warn_of_ambiguity
 
-_SCALARS: dict[Any, ScalarKind] = {
-    str: "str",
-    int: "int",
-    float: "float",
-    bool: "bool",
-    dt.datetime: "datetime",
-    dt.date: "date",
-    dt.time: "time",
-    dt.timedelta: "duration",
-    uuid.UUID: "uuid",
-    decimal.Decimal: "decimal",
-    pydantic.AnyUrl: "url",
-    pydantic.HttpUrl: "url",
-    pydantic.EmailStr: "email",
-}
-_QUALIFIERS = (typing.Required, typing.NotRequired, typing_extensions.ReadOnly)
-_LISTS = (list, set, frozenset, abc.Sequence, abc.Set, abc.MutableSequence, abc.MutableSet, abc.Collection)
+_TRANSPARENT = (
+    typing.Required, typing.NotRequired, typing_extensions.ReadOnly, typing.Final, ClassVar, pydantic.Secret,
+)  # fmt: skip
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
-_MAPS = (dict, abc.Mapping, abc.MutableMapping)
-_LIMIT_NAMES = tuple(item.name for item in dataclasses.fields(Limits) if item.name != "unique")
-_NUMBER_LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of"})
+_LISTS = (list, deque, abc.Sequence, abc.MutableSequence, abc.Collection, *_SETS)
+_MAPS = (dict, OrderedDict, defaultdict, abc.Mapping, abc.MutableMapping)
+_MOST_LEVELS = 64
 
 
-def read(source: Any) -> Document:
-    """Reads a type.
+def read(source: Any, path: str = "") -> Document:
+    """Reads a type into its canonical document.
+
+    Args:
+        source: The type.
+        path: Where it stands, for refusals.
 
     Raises:
         UnsupportedType: MDL cannot express it; the error's ``path`` says where.
     """
     reader = TypeReader()
-    return reader.document(reader.form(source, ""))
+    return reader.document(reader.form(source, path))
+
+
+def read_unfolded(source: Any) -> Document:
+    """Reads a type into a document that names only what is recursive.
+
+    Raises:
+        UnsupportedType: MDL cannot express it, or it is too large without names.
+    """
+    reader = TypeReader()
+    return reader.document(reader.form(source, ""), unfold=True)
 
 
 class TypeReader:
-    """One reading: remembers which records are open, so that recursive ones become references."""
+    """One reading."""
 
     def __init__(self) -> None:
-        self._names: dict[type, str] = {}
-        self._open: list[type] = []
-        self._recursive: set[str] = set()
-        self._records: dict[str, Record] = {}
+        self._graph = Graph()
+        self._unions: list[tuple[str, list[Form]]] = []
+        self._identities = Identities()
+        self._level = 0
 
-    def document(self, root: Form) -> Document:
-        return Document(root, tuple((name, self._records[name]) for name in sorted(self._recursive)))
+    def document(self, root: Form, *, unfold: bool = False) -> Document:
+        """The document of a form that this reader made.
 
-    def form(self, source: Any, path: str) -> Form:
+        Raises:
+            UnsupportedType: A record inside cannot be expressed.
+        """
+        self._graph.complete()
+        for path, options in self._unions:
+            warn_of_ambiguity(path, options, self._graph.resolved)
+        return self._graph.document(root, unfold=unfold)
+
+    def record(self, name: str, fields: Iterable[FieldSource]) -> Record:
+        """A record of these fields, such as a function's parameters."""
+        return _record(name, tuple(self._member(field, field.name, Scope()) for field in fields), "")
+
+    def form(self, source: Any, path: str, scope: Scope | None = None) -> Form:
+        """The form of a type; records inside it are references until ``document`` has read them.
+
+        Raises:
+            UnsupportedType: MDL cannot express it.
+        """
+        if self._level >= _MOST_LEVELS:
+            raise refusal(
+                path, f"is nested more than {_MOST_LEVELS} levels deep", "name the inner part as a record"
+            )
+        self._level += 1
+        try:
+            return self._form(source, path, scope or Scope())
+        finally:
+            self._level -= 1
+
+    def _form(self, source: Any, path: str, scope: Scope) -> Form:
+        source = closed(source, scope.variables)
         if isinstance(source, str | typing.ForwardRef):
             raise refusal(
                 path, f"{source!r} does not resolve", "define the type at module level, before its use"
             )
-        if source is Any or source is object or isinstance(source, typing.TypeVar):
-            raise refusal(path, f"{_name(source)} has no shape", "name the type that you expect")
+        if isinstance(source, TypeVar):
+            return self._variable(source, path, scope)
+        if source is Any or source is object or source is typing.Self:
+            raise refusal(path, f"{name_of(source)} has no shape", "name the type that you expect")
         if source is None or source is type(None):
             raise refusal(path, "is always None", "leave the field out, or make it `Optional[...]` of a type")
         if isinstance(source, NewType):
-            return self.form(source.__supertype__, path)
-        if isinstance(source, typing_extensions.TypeAliasType):
-            return self.form(source.__value__, path)
+            return self.form(source.__supertype__, path, scope)
         origin = get_origin(source)
+        if isinstance(source, hints.ALIASES) or isinstance(origin, hints.ALIASES):
+            return self._alias(source, path, scope)
         if origin is Annotated:
             inner, *metadata = get_args(source)
-            return _limited(self.form(inner, path), metadata, path)
-        if origin in _QUALIFIERS:
-            return self.form(get_args(source)[0], path)
+            return self._annotated(inner, metadata, path, scope)
+        if origin in _TRANSPARENT:
+            return self.form(get_args(source)[0], path, scope)
         if origin in (Union, types.UnionType):
-            return self._union(get_args(source), path)
+            return self._union(get_args(source), path, scope, tagged=False)
         if origin is Literal:
-            return _choice(get_args(source), path)
-        if source in _SCALARS:
-            return Scalar(_SCALARS[source])
-        if origin is not None and not _is_record(source):
-            return self._collection(source, origin, get_args(source), path)
+            return literal_choice(get_args(source), path)
+        if origin is not None and is_text(origin):
+            return Scalar("str")
+        if is_record(origin or source):
+            return self._record(source, path, scope)
+        if origin is not None:
+            return self._collection(source, origin, get_args(source), path, scope)
         if inspect.isclass(source):
             return self._class(source, path)
         raise refusal(
-            path, f"{_name(source)} cannot be expressed", "use a plain type, a record or a collection"
+            path, f"{name_of(source)} cannot be expressed", "use a plain type, a record or a collection"
         )
 
-    def member(
-        self,
-        name: str,
-        source: Any,
-        doc: str,
-        has_default: bool,
-        default: Any,
-        path: str,
-        required: bool = True,
-    ) -> Member:
-        if not name.isidentifier():
-            raise refusal(path, "is not an identifier", "give the field an identifier as its name or alias")
-        if get_origin(source) is Annotated:
-            doc = doc or _annotated_doc(get_args(source)[1:])
-        form = self.form(source, path)
-        if not has_default:
-            return Member(name, form, doc, required=required)
-        try:
-            value = pydantic_core.to_jsonable_python(default)
-        except pydantic_core.PydanticSerializationError as error:
+    def _annotated(self, source: Any, metadata: Iterable[Any], path: str, scope: Scope) -> Form:
+        metadata = tuple(metadata)
+        if is_encoded(metadata):
+            return Scalar("str")
+        source = closed(source, scope.variables)
+        if is_tagged(metadata) and get_origin(source) in (Union, types.UnionType):
+            form = self._union(get_args(source), path, scope, tagged=True)
+        else:
+            form = self.form(source, path, scope)
+        return constrained(form, limits_in(metadata, path), path, self._graph.resolved)
+
+    def _variable(self, variable: TypeVar, path: str, scope: Scope) -> Form:
+        source = stand_in(variable)
+        if isinstance(source, str | typing.ForwardRef):
+            source = hints.resolved(source, variable.__module__, {}, path)
+        if source is None:
             raise refusal(
-                path, f"has a default {default!r} that JSON cannot hold", "drop the default"
-            ) from error
-        return Member(name, form, doc, required=False, has_default=True, default=value)
+                path, f"{variable} has no shape", f"say what it is: `Name[str]` for `Name[{variable}]`"
+            )
+        return self.form(source, path, scope)
 
-    def _union(self, options: tuple[Any, ...], path: str) -> Form:
-        forms: list[Form] = []
-        for option in options:
-            form: Form = Null() if option is type(None) else self.form(option, path)
-            for part in form.options if isinstance(form, UnionOf) else (form,):
-                if part not in forms:
-                    forms.append(part)
-        return forms[0] if len(forms) == 1 else UnionOf(tuple(forms))
+    def _union(self, sources: tuple[Any, ...], path: str, scope: Scope, *, tagged: bool) -> Form:
+        options = [Null() if _is_none(source) else self.form(source, path, scope) for source in sources]
+        if not tagged:
+            self._unions.append((path, options))
+        return union_of(options, self._identities)
 
-    def _collection(self, source: Any, origin: Any, args: tuple[Any, ...], path: str) -> Form:
+    def _collection(self, source: Any, origin: Any, args: tuple[Any, ...], path: str, scope: Scope) -> Form:
+        if getattr(source, "__args__", None) is None:
+            return self._class(origin, path)
         if origin in _LISTS:
-            return ListOf(self.form(args[0], f"{path}[]"), Limits(unique=origin in _SETS))
+            return ListOf(self.form(args[0], f"{path}[]", scope), Limits(unique=origin in _SETS))
+        if origin is Counter:
+            return MapOf(self._key(args[0], path, scope), Scalar("int"))
         if origin in _MAPS:
-            key = self.form(args[0], f"{path}{{key}}")
-            _check_key(key, path)
-            return MapOf(key, self.form(args[1], f"{path}{{}}"))
+            return MapOf(self._key(args[0], path, scope), self.form(args[1], f"{path}{{}}", scope))
         if origin is tuple:
-            if args[-1] is ...:
-                return TupleOf((self.form(args[0], f"{path}[]"),), variadic=True)
-            return TupleOf(tuple(self.form(arg, f"{path}[{i}]") for i, arg in enumerate(args)))
-        raise refusal(path, f"{_name(source)} cannot be expressed", "use a list, dict, tuple, set or record")
+            if len(args) == 2 and args[1] is ...:
+                return TupleOf((self.form(args[0], f"{path}[]", scope),), variadic=True)
+            return TupleOf(tuple(self.form(arg, f"{path}[{i}]", scope) for i, arg in enumerate(args)))
+        raise refusal(
+            path, f"{name_of(source)} cannot be expressed", "use a list, dict, tuple, set or record"
+        )
+
+    def _key(self, source: Any, path: str, scope: Scope) -> Form:
+        """The form of a map's keys, which stands in place even where the type has a name elsewhere."""
+        key = self._graph.resolved(self.form(source, f"{path}{{key}}", scope))
+        if not is_key(key):
+            raise refusal(
+                path,
+                "has keys that are not text",
+                "JSON keys are strings: use `dict[str, ...]` or a list of records",
+            )
+        return key
 
     def _class(self, source: type, path: str) -> Form:
+        if (kind := scalar_kind(source)) is not None:
+            return Scalar(kind)
         if issubclass(source, enum.Enum):
-            return _choice(tuple(member.value for member in source), path)
-        if _is_record(source):
-            return self._record(source, path)
-        if source in (*_LISTS, *_MAPS, tuple):
+            return self._graph.node(source, source, path, lambda: enum_choice(source, path))
+        if issubclass(source, pydantic.RootModel):
+            return self._root_model(source, path)
+        if (reason := why_not(source)) is not None:
+            raise refusal(path, *reason)
+        if source in (*_LISTS, *_MAPS, Counter, tuple):
             remedy = (
                 "list[str]"
                 if source in _LISTS
-                else "dict[str, str]"
-                if source in _MAPS
                 else "tuple[str, int]"
+                if source is tuple
+                else "dict[str, str]"
             )
             raise refusal(
                 path, f"bare {source.__name__} does not say of what", f"write `{remedy}` or the like"
             )
-        if source in (bytes, bytearray, memoryview):
-            raise refusal(
-                path,
-                f"{source.__name__} is not text",
-                "use `str`, or keep the bytes out of the model's sight",
-            )
         raise refusal(
-            path, f"{_name(source)} cannot be expressed", "use a dataclass, a pydantic model or a TypedDict"
+            path, f"{name_of(source)} cannot be expressed", "use a dataclass, a pydantic model or a TypedDict"
         )
 
-    def _record(self, source: type, path: str) -> Form:
-        name = self._unique_name(source)
-        if source in self._open:
-            self._recursive.add(name)
-            return Ref(name)
-        self._open.append(source)
-        record = Record(name, tuple(self._members(source, path)))
-        self._open.pop()
-        self._records[name] = record
-        return Ref(name) if name in self._recursive else record
+    def _root_model(self, source: Any, path: str) -> Form:
+        def inside() -> Form:
+            hints.completed(source, path)
+            info = source.model_fields["root"]
+            metadata = (*info.metadata, info) if info.discriminator else info.metadata
+            return self._annotated(info.annotation, metadata, path, Scope({typing.Self: source}))
 
-    def _unique_name(self, source: type) -> str:
-        if source not in self._names:
-            base = "".join(c for c in source.__name__ if c.isalnum() or c == "_") or "Record"
-            taken = set(self._names.values())
-            numbered = (f"{base}{n}" for n in range(2, len(taken) + 3))
-            self._names[source] = base if base not in taken else next(n for n in numbered if n not in taken)
-        return self._names[source]
+        return self._graph.node(source, source, path, inside)
 
-    def _members(self, source: Any, path: str) -> typing.Iterator[Member]:
-        def at(name: str) -> str:
-            return f"{path}.{name}" if path else name
+    def _alias(self, source: Any, path: str, scope: Scope) -> Form:
+        def inside() -> Form:
+            alias = get_origin(source) or source
+            variables = dict(zip(alias.__type_params__, get_args(source), strict=False))
+            return self.form(hints.alias_value(alias, path), path, Scope(variables, scope.naming))
 
-        if issubclass(source, pydantic.BaseModel):
-            hints_of(source, path or source.__name__)
-            for name, info in source.model_fields.items():
-                yield self._field(
-                    info.validation_alias or info.alias or name, info.annotation, info, at(name)
-                )
-            return
-        docs = argument_docs(source)
-        hints = hints_of(source, path or source.__name__)
-        if dataclasses.is_dataclass(source):
-            for item in dataclasses.fields(source):
-                if not item.init:
-                    continue
-                if isinstance(item.default, FieldInfo):
-                    yield self._field(item.name, hints[item.name], item.default, at(item.name))
-                    continue
-                factory = item.default_factory
-                has_default = item.default is not dataclasses.MISSING or factory is not dataclasses.MISSING
-                default = factory() if factory is not dataclasses.MISSING else item.default
-                doc = docs.get(item.name, "")
-                yield self.member(
-                    item.name,
-                    hints[item.name],
-                    doc,
-                    has_default,
-                    default if has_default else None,
-                    at(item.name),
-                )
-        elif typing.is_typeddict(source):
-            for name, hint in hints.items():
-                yield self.member(
-                    name, hint, docs.get(name, ""), False, None, at(name), name in source.__required_keys__
-                )
-        else:
-            defaults: Mapping[str, Any] = source._field_defaults
-            for name in source._fields:
-                if name not in hints:
-                    raise refusal(at(name), "has no annotation", "use `typing.NamedTuple` with types")
-                yield self.member(
-                    name, hints[name], docs.get(name, ""), name in defaults, defaults.get(name), at(name)
-                )
+        return self._graph.node(source, get_origin(source) or source, path, inside)
 
-    def _field(self, name: Any, annotation: Any, info: FieldInfo, path: str) -> Member:
-        if not isinstance(name, str):
-            raise refusal(path, "has several aliases", "give it one alias that is a string")
-        default = info.get_default(call_default_factory=True, validated_data={})
-        member = self.member(name, annotation, info.description or "", not info.is_required(), default, path)
-        return dataclasses.replace(member, form=_limited(member.form, info.metadata, path))
+    def _record(self, source: Any, path: str, scope: Scope) -> Form:
+        origin = get_origin(source) or source
+        naming = naming_of(origin, scope.naming)
 
-
-def _is_record(source: Any) -> bool:
-    return inspect.isclass(source) and (
-        dataclasses.is_dataclass(source)
-        or issubclass(source, pydantic.BaseModel)
-        or typing.is_typeddict(source)
-        or (issubclass(source, tuple) and hasattr(source, "_fields"))
-    )
-
-
-def hints_of(source: Any, path: str) -> dict[str, Any]:
-    """The resolved annotations of a class or function.
-
-    Raises:
-        UnsupportedType: A name in them does not resolve.
-    """
-    try:
-        if inspect.isclass(source) and issubclass(source, pydantic.BaseModel):
-            source.model_rebuild()
-            return {}
-        return typing.get_type_hints(source, include_extras=True)
-    except (NameError, AttributeError, pydantic.errors.PydanticUndefinedAnnotation) as error:
-        raise refusal(
-            path, f"an annotation does not resolve ({error})", "define the type at module level"
-        ) from error
-
-
-def _choice(values: tuple[Any, ...], path: str) -> Choice:
-    plain = tuple(value.value if isinstance(value, enum.Enum) else value for value in values)
-    for value in plain:
-        if not isinstance(value, str | int | bool | None):
-            raise refusal(
-                path, f"the choice {value!r} is no JSON scalar", "use strings, integers or booleans"
+        def inside() -> Form:
+            within = Scope({**bindings(source), typing.Self: source}, naming)
+            members = tuple(
+                self._member(field, f"{path}.{field.attribute}" if path else field.attribute, within)
+                for field in fields_of(origin, path, naming)
             )
-    if not plain:
-        raise refusal(path, "has no members", "give the Enum at least one")
-    return Choice(plain)
+            return _record(label(source), members, path)
 
+        return self._graph.node((source, naming.key), source, path, inside)
 
-def _check_key(key: Form, path: str) -> None:
-    match key:
-        case Scalar(kind=kind) if kind in TEXT_KINDS or kind == "int":
-            return
-        case Choice(values=values) if all(isinstance(value, str) for value in values):
-            return
-    raise refusal(
-        path, "has keys that are not text", "JSON keys are strings: use `dict[str, ...]` or a list of records"
-    )
-
-
-def _annotated_doc(metadata: tuple[Any, ...]) -> str:
-    for item in metadata:
-        if isinstance(item, str):
-            return item
-        if isinstance(item, FieldInfo) and item.description:
-            return item.description
-        if isinstance(item, annotated_types.DocInfo):
-            return item.documentation
-    return ""
-
-
-def _limited(form: Form, metadata: typing.Iterable[Any], path: str) -> Form:
-    """Adds the constraints that stand in the metadata of an ``Annotated`` or a field."""
-    found: dict[str, Any] = {}
-    for item in metadata:
-        if isinstance(item, FieldInfo):
-            form = _limited(form, item.metadata, path)
-        for name in _LIMIT_NAMES:
-            if (value := getattr(item, name, None)) is not None:
-                found[name] = getattr(value, "pattern", value) if name == "pattern" else value
-    if not found:
-        return form
-    if isinstance(form, UnionOf):
-        parts = tuple(
-            part if isinstance(part, Null) else _limited(part, metadata, path) for part in form.options
+    def _member(self, field: FieldSource, path: str, scope: Scope) -> Member:
+        if not field.name.isidentifier():
+            raise refusal(path, "is not an identifier", "give the field an identifier as its name or alias")
+        form = self._annotated(field.annotation, field.metadata, path, scope)
+        return Member(
+            field.name, form, field.doc, field.required, field.has_default, field.default, field.aliases
         )
-        return UnionOf(parts)
-    numeric = isinstance(form, Scalar) and form.kind in ("int", "float", "decimal")
-    textual = isinstance(form, Scalar) and form.kind in ("str", "url", "email")
-    sized = textual or isinstance(form, ListOf | TupleOf | MapOf)
-    for name, value in found.items():
-        fits = numeric if name in _NUMBER_LIMITS else textual if name == "pattern" else sized
-        if not fits:
-            raise refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")
-    assert isinstance(form, Scalar | ListOf | TupleOf | MapOf)
-    return dataclasses.replace(form, limits=dataclasses.replace(form.limits, **found))
 
 
-def _name(source: Any) -> str:
-    return getattr(source, "__name__", None) or str(source)
+def _record(name: str, members: tuple[Member, ...], path: str) -> Record:
+    for member_name, count in Counter(member.name for member in members).items():
+        if count > 1:
+            raise refusal(
+                path, f"{name} has the name {member_name} twice", "give one of the fields another alias"
+            )
+    return Record(name, members)
+
+
+def _is_none(source: Any) -> bool:
+    while get_origin(source) is Annotated:
+        source = get_args(source)[0]
+    return source is None or source is type(None)

@@ -1,17 +1,19 @@
-"""JSON Schema 2020-12 of a form, and its lowering to what an engine's grammar can take.
+"""JSON Schema 2020-12 of a form.
 
 The decoding schema asks for more than validation does: every field is required and none may be added, so that a
-model writes all of a record, in order. A missing field that has a default is still accepted by validation.
+model writes all of a record, in order. A missing field that has a default is still accepted by validation; one that
+has none and may be missing, in a TypedDict, may be left out here too. In all else it takes what validation takes.
+What an engine makes of it is the business of ``lowering``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+import json
+from typing import Any
 
 from conduit.mdl.form import (
+    NO_LIMITS,
+    Anything,
     Choice,
     Document,
     Form,
@@ -27,7 +29,6 @@ from conduit.mdl.form import (
 )
 
 Schema = dict[str, Any]
-Engine = Literal["llguidance"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS: dict[str, Schema] = {
@@ -40,17 +41,20 @@ _SCALARS: dict[str, Schema] = {
     "time": {"type": "string", "format": "time"},
     "duration": {"type": "string", "format": "duration"},
     "uuid": {"type": "string", "format": "uuid"},
-    "decimal": {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
     "url": {"type": "string", "format": "uri"},
     "email": {"type": "string", "format": "email"},
+    "ipv4": {"type": "string", "format": "ipv4"},
+    "ipv6": {"type": "string", "format": "ipv6"},
 }
+_INTEGER_TEXT = "^-?[0-9]+$"
+_DECIMAL_TEXT = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 def decoding_schema(document: Document) -> Schema:
     """The schema that a model's answer is decoded under."""
     schema = _schema(document.root)
     if document.definitions:
-        schema["$defs"] = {name: _schema(record) for name, record in document.definitions}
+        schema["$defs"] = {name: _schema(form) for name, form in document.definitions}
     return schema
 
 
@@ -61,10 +65,20 @@ def full_schema(document: Document) -> Schema:
 
 def _schema(form: Form) -> Schema:
     match form:
+        case Scalar(kind="decimal", limits=limits):
+            # A Decimal travels as text, so that no digit is lost, or as a number. Limits are checked on both.
+            return {
+                "anyOf": [
+                    {"type": "string", "pattern": _DECIMAL_TEXT},
+                    {"type": "number", **_limits(limits, "Length")},
+                ]
+            }
         case Scalar(kind=kind, limits=limits):
-            return {**_SCALARS[kind], **_limits(limits, "Length", kind)}
+            return {**_SCALARS[kind], **_limits(limits, "Length")}
         case Null():
             return {"type": "null"}
+        case Anything():
+            return {}
         case Choice(values=values):
             return {"enum": list(values)}
         case ListOf(item=item, limits=limits):
@@ -94,25 +108,27 @@ def _schema(form: Form) -> Schema:
             return {
                 "type": "object",
                 "properties": properties,
-                "required": list(properties),
+                "required": [member.name for member in members if member.required or member.has_default],
                 "additionalProperties": False,
             }
 
 
 def _keys(key: Form, value: Schema) -> Schema:
     match key:
-        case Scalar(kind="int"):
-            return {"patternProperties": {"^-?[0-9]+$": value}, "additionalProperties": False}
-        case Choice(values=values):
-            return {"properties": {str(name): value for name in values}, "additionalProperties": False}
-        case Scalar(kind="str", limits=Limits(pattern=str(pattern))):
-            return {"patternProperties": {pattern: value}, "additionalProperties": False}
-        case Scalar(kind="str"):
+        case Scalar(kind="str", limits=limits) if limits == NO_LIMITS:
             return {"additionalProperties": value}
-    return {"propertyNames": _schema(key), "additionalProperties": value}
+        case Scalar(kind="int"):
+            names: Schema = {"pattern": _INTEGER_TEXT}
+        case Scalar(kind="decimal"):
+            names = {"pattern": _DECIMAL_TEXT}
+        case Choice(values=values):
+            names = {"enum": [name if isinstance(name, str) else json.dumps(name) for name in values]}
+        case _:
+            names = _schema(key)
+    return {"propertyNames": names, "additionalProperties": value}
 
 
-def _limits(limits: Limits, size: str, kind: str = "") -> Schema:
+def _limits(limits: Limits, size: str) -> Schema:
     pairs = {
         "minimum": limits.ge,
         "exclusiveMinimum": limits.gt,
@@ -124,61 +140,4 @@ def _limits(limits: Limits, size: str, kind: str = "") -> Schema:
         "pattern": limits.pattern,
         "uniqueItems": limits.unique or None,
     }
-    # A Decimal travels as text, so its numeric limits are for validation alone.
-    return {name: value for name, value in pairs.items() if value is not None and kind != "decimal"}
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A schema that an engine can take.
-
-    ``changes`` names what the mask no longer enforces, or enforces otherwise; validation still does.
-    """
-
-    schema: Schema
-    changes: tuple[str, ...]
-
-
-def lower(schema: Schema, engine: Engine) -> Lowered:
-    """Rewrites what the engine's grammar would refuse.
-
-    Facts for llguidance 1.9: it refuses ``uniqueItems``, ``propertyNames``, the formats ``uri`` and ``binary``
-    and look-around, and ``oneOf`` where branches overlap. Free white space is switched off, because a model may
-    write it without end.
-    """
-    if engine != "llguidance":
-        raise ValueError(f"unknown engine {engine!r}")
-    changes: list[str] = []
-    lowered = _lower(schema, "$", changes.append)
-    lowered["x-guidance"] = {"whitespace_flexible": False, "lenient": True, "coerce_one_of": True}
-    return Lowered(lowered, tuple(changes))
-
-
-_DROPPED = {"uniqueItems", "propertyNames"}
-_DROPPED_FORMATS = {"uri", "binary"}
-_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
-_NAMED = {"properties", "patternProperties", "$defs"}  # keywords whose keys are names, not keywords
-
-
-def _lower(schema: Any, path: str, note: Callable[[str], None]) -> Any:
-    if isinstance(schema, list):
-        return [_lower(item, f"{path}[{i}]", note) for i, item in enumerate(schema)]
-    if not isinstance(schema, dict):
-        return schema
-    result: Schema = {}
-    for keyword, value in schema.items():
-        where = f"{path}.{keyword}"
-        if keyword in _DROPPED or (keyword == "format" and value in _DROPPED_FORMATS):
-            note(f"{where}: left to validation")
-        elif keyword == "pattern" and _LOOK_AROUND.search(value):
-            note(f"{where}: look-around, left to validation")
-        elif keyword in _NAMED:
-            result[keyword] = {name: _lower(part, f"{where}.{name}", note) for name, part in value.items()}
-        elif keyword == "oneOf":
-            note(f"{where}: any of them")
-            result["anyOf"] = _lower(value, where, note)
-        elif keyword in ("pattern", "enum", "const", "default", "examples"):
-            result[keyword] = value
-        else:
-            result[keyword] = _lower(value, where, note)
-    return result
+    return {name: value for name, value in pairs.items() if value is not None}

@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from conduit.mdl.docstrings import argument_docs
-from conduit.mdl.form import Document, Record
-from conduit.mdl.read import TypeReader, hints_of
+from conduit.mdl.fields import FieldSource, field_source
+from conduit.mdl.form import Document
+from conduit.mdl.hints import hints_of
+from conduit.mdl.read import TypeReader
 from conduit.mdl.refusals import refusal
 
 
-def read_parameters(function: Callable[..., Any]) -> Document:
-    """Reads a function's parameters as a record; docs come from ``Annotated`` and the docstring's ``Args:``.
+@dataclass(frozen=True)
+class Signature:
+    """A function's types.
+
+    Attributes:
+        parameters: A record of the parameters; docs are from ``Annotated``, ``Field`` and the docstring.
+        types: The parameters' types by name.
+        returns: The return type.
+    """
+
+    parameters: Document
+    types: dict[str, Any]
+    returns: Any
+
+
+def read_signature(function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> Signature:
+    """Reads a function's signature.
+
+    Args:
+        function: Its ``self`` or ``cls`` is left out.
+        names: Names for annotations that are texts, beside those of the function's module.
 
     Raises:
-        UnsupportedType: A parameter has no annotation or one that MDL cannot express.
+        UnsupportedType: An annotation is missing or is a type that MDL cannot express.
     """
+    hints = hints_of(function, function.__qualname__, names)
     reader = TypeReader()
-    hints = hints_of(function, function.__qualname__)
+    parameters = reader.record(function.__name__, _fields(function, hints))
+    if "return" not in hints or hints["return"] is type(None):
+        raise refusal("return", "has no type", "a model's answer needs one: `-> str`, or a record")
+    types = {member.name: hints[member.name] for member in parameters.members}
+    return Signature(reader.document(parameters), types, hints["return"])
+
+
+def _fields(function: Callable[..., Any], hints: Mapping[str, Any]) -> Iterator[FieldSource]:
     docs = argument_docs(function)
-    members = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name == "self":
+    for place, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
+        if place == 0 and name in ("self", "cls") and name not in hints:
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise refusal(name, "takes any number of arguments", "name each parameter, or take one list")
         if name not in hints:
             raise refusal(name, "has no annotation", f"write its type: `{name}: str`")
-        default = None if parameter.default is parameter.empty else parameter.default
-        has_default = parameter.default is not parameter.empty
-        members.append(reader.member(name, hints[name], docs.get(name, ""), has_default, default, name))
-    return reader.document(Record(function.__name__, tuple(members)))
-
-
-def read_return(function: Callable[..., Any]) -> Any:
-    """The annotated return type of a function.
-
-    Raises:
-        UnsupportedType: It has none.
-    """
-    hints = hints_of(function, function.__qualname__)
-    if "return" not in hints or hints["return"] is type(None):
-        raise refusal("return", "has no type", "a model's answer needs one: `-> str`, or a record")
-    return hints["return"]
+        if parameter.default is parameter.empty:
+            info = FieldInfo.from_annotation(hints[name])
+        else:
+            info = FieldInfo.from_annotated_attribute(hints[name], parameter.default)
+        yield field_source(name, (name,), info, docs.get(name, ""), name)

@@ -1,16 +1,16 @@
-"""MDL text: how a form is written for a model, and the older seed form of it.
+"""MDL text: how a form is written for a model. The grammar is in ``docs/mdl.md``; ``read_text`` reads it back.
 
-The grammar is in ``docs/mdl.md``. One writer serves both: the seed form writes bare types, MDL/1 adds
-constraints, defaults and docs, and names records that come up more than once.
+A document is written as it stands: which records have a name was decided when it was made (``hoist``).
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from conduit.mdl import constraints
 from conduit.mdl.form import (
+    Anything,
     Choice,
     Document,
     Form,
@@ -24,62 +24,55 @@ from conduit.mdl.form import (
     Scalar,
     TupleOf,
     UnionOf,
-    walk,
 )
+from conduit.mdl.words import folded, json_text
 
-_LONG = 24  # characters from which a repeated record is worth a name
-
-
-def seed_lines(document: Document) -> list[str]:
-    """One line a field, with bare types; a root that is no record is one line ``-> type``."""
-    return _Writer(document, rich=False).lines()
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def document_text(document: Document) -> str:
     """MDL/1: definitions, then fields or ``-> type``."""
-    return "\n".join(_Writer(document, rich=True).lines())
+    return "\n".join(_Writer(rich=True).lines(document))
+
+
+def seed_lines(document: Document) -> list[str]:
+    """One line a field, with bare types; a root that is no record is one line ``-> type``."""
+    return _Writer(rich=False).lines(document)
+
+
+def type_text(form: Form, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """The text of one type. References are written by name, or as ``names`` says."""
+    return _Writer(rich=True, names=names).type(form)
 
 
 class _Writer:
-    def __init__(self, document: Document, *, rich: bool) -> None:
+    """Writes with constraints, defaults and docs, or bare types when not ``rich``."""
+
+    def __init__(self, *, rich: bool, names: Mapping[str, str] = _NO_NAMES) -> None:
         self._rich = rich
-        self._root = document.root
-        self._definitions = dict(document.definitions)
-        if rich:
-            self._definitions |= self._repeated(document)
+        self._names = names
 
-    def _repeated(self, document: Document) -> dict[str, Record]:
-        forms = [document.root, *(record for _, record in document.definitions)]
-        counts = Counter(part for form in forms for part in walk(form) if isinstance(part, Record))
-        return {
-            record.name: record
-            for record, count in counts.items()
-            if count > 1 and record is not document.root and len(self._record(record)) >= _LONG
-        }
-
-    def lines(self) -> list[str]:
-        definitions = [f"{name} = {self._record(record)}" for name, record in self._definitions.items()]
-        if isinstance(self._root, Record):
-            return definitions + [self._line(member) for member in self._root.members]
-        return [*definitions, f"-> {self.type(self._root)}"]
+    def lines(self, document: Document) -> list[str]:
+        definitions = [f"{name} = {self.type(form)}" for name, form in document.definitions]
+        if isinstance(document.root, Record):
+            return definitions + [self._line(member) for member in document.root.members]
+        return [*definitions, f"-> {self.type(document.root)}"]
 
     def _line(self, member: Member) -> str:
-        doc = f"  # {' '.join(member.doc.split())}" if self._rich and member.doc else ""
+        doc = f"  # {folded(member.doc)}" if self._rich and member.doc else ""
         return self._member(member) + doc
-
-    def _member(self, member: Member) -> str:
-        text = f"{member.name}: {self.type(member.form)}"
-        if self._rich and member.has_default:
-            text += f" = {_json(member.default)}"
-        return text
-
-    def _record(self, record: Record) -> str:
-        return f"Dict{{{', '.join(self._inner(member) for member in record.members)}}}"
 
     def _inner(self, member: Member) -> str:
         # Inside braces a doc ends at its quote, not at the line's end.
-        doc = f" # {_json(' '.join(member.doc.split()))}" if self._rich and member.doc else ""
+        doc = f" # {json_text(folded(member.doc))}" if self._rich and member.doc else ""
         return self._member(member) + doc
+
+    def _member(self, member: Member) -> str:
+        if not self._rich:
+            return f"{member.name}: {self.type(member.form)}"
+        mark = "" if member.required or member.has_default else "?"
+        default = f" = {json_text(member.default)}" if member.has_default else ""
+        return f"{member.name}{mark}: {self.type(member.form)}{default}"
 
     def type(self, form: Form) -> str:
         match form:
@@ -87,21 +80,23 @@ class _Writer:
                 return kind + self._constraints(limits)
             case Null():
                 return "None"
+            case Anything():
+                return "Any"
             case Choice(values=values):
-                return f"Literal[{', '.join(_json(value) for value in values)}]"
+                return f"Literal[{', '.join(map(json_text, values))}]"
             case ListOf(item=item, limits=limits):
                 return f"List[{self.type(item)}]{self._constraints(limits)}"
             case TupleOf(items=items, variadic=variadic, limits=limits):
-                inner = [self.type(item) for item in items] + (["..."] if variadic else [])
+                inner = [*map(self.type, items), *(["..."] if variadic else [])]
                 return f"Tuple[{', '.join(inner)}]{self._constraints(limits)}"
             case MapOf(key=key, value=value, limits=limits):
                 return f"Dict[{self.type(key)}, {self.type(value)}]{self._constraints(limits)}"
             case UnionOf(options=options):
                 return self._union(options)
             case Ref(name=name):
-                return name
-            case Record(name=name):
-                return name if self._definitions.get(name) == form else self._record(form)
+                return self._names.get(name, name)
+            case Record(members=members):
+                return f"Dict{{{', '.join(map(self._inner, members))}}}"
 
     def _union(self, options: tuple[Form, ...]) -> str:
         parts = [self.type(option) for option in options if not isinstance(option, Null)]
@@ -110,7 +105,3 @@ class _Writer:
 
     def _constraints(self, limits: Limits) -> str:
         return constraints.write(limits) if self._rich else ""
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

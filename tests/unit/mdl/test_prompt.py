@@ -1,8 +1,8 @@
 """A prompt holds all that is static in its system message and only the values in its user message."""
 
+import gc
 import json
-import subprocess
-import sys
+import weakref
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -52,23 +52,6 @@ def test_types_alone_make_a_prompt_too() -> None:
     assert mdl.prompt(output=int).user(None) == "{}"
 
 
-def test_the_hash_covers_instruction_input_and_output() -> None:
-    base = mdl.prompt(output=int, input=Ticket, instruction="Count.")
-    assert base.hash == mdl.prompt(output=int, input=Ticket, instruction="Count.").hash
-    others = [
-        mdl.prompt(output=float, input=Ticket, instruction="Count."),
-        mdl.prompt(output=int, input=int, instruction="Count."),
-        mdl.prompt(output=int, input=Ticket, instruction="Count"),
-    ]
-    assert len({base.hash, *(other.hash for other in others)}) == 4
-
-
-def test_the_hash_is_equal_in_another_process() -> None:
-    code = "from conduit import mdl; print(mdl.prompt(output=dict[str, set[int]], instruction='é').hash)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == mdl.prompt(output=dict[str, set[int]], instruction="é").hash
-
-
 def test_a_right_answer_becomes_the_value() -> None:
     parsed = mdl.prompt(triage).parse('{"topic":"billing","summary":"Charged twice"}')
     assert parsed.value == Ticket("billing", "Charged twice")
@@ -80,10 +63,8 @@ def test_a_right_answer_becomes_the_value() -> None:
     [
         ('{"topic":"food","summary":"x"}', "topic"),
         ('{"topic":"billing"}', "summary"),
-        ('{"topic":"billing","summary":7}', "summary"),
         ("not json", "answer"),
         ("", "answer"),
-        ('{"topic":"billing","summary":"x"} and more', "answer"),
         (json.dumps({"topic": "billing", "summary": "x" * 41}), "summary"),
     ],
 )
@@ -100,6 +81,172 @@ def test_a_truncated_answer_is_never_a_value() -> None:
     assert caught.value.raw
 
 
-def test_text_that_only_looks_like_a_number_is_not_one() -> None:
-    with pytest.raises(OutputInvalid):
-        mdl.parse('"12"', int)
+def test_a_second_prompt_of_a_function_is_the_first_one() -> None:
+    assert mdl.prompt(triage) is mdl.prompt(triage)
+    assert mdl.prompt(triage, reasoning=True) is mdl.prompt(triage, reasoning=True)
+    assert mdl.prompt(triage, reasoning=True) is not mdl.prompt(triage)
+
+
+def test_a_prompt_is_forgotten_with_its_function() -> None:
+    def make() -> weakref.ref[mdl.Prompt[int]]:
+        def short(message: str) -> int:
+            """Count."""
+
+        return weakref.ref(mdl.prompt(short))
+
+    kept = make()
+    gc.collect()
+    assert kept() is None
+
+
+class Desk:
+    def judge(self, message: str) -> int:
+        """Judge it."""
+
+    @classmethod
+    def weigh(cls, message: str) -> int:
+        """Weigh it."""
+
+
+def test_a_method_is_asked_without_its_object() -> None:
+    text = "INPUT\nmessage: str\n\nOUTPUT\n-> int"
+    for method in (Desk.judge, Desk().judge, Desk.weigh):
+        assert mdl.prompt(method).system.endswith(text)
+    assert mdl.prompt(Desk().judge) is mdl.prompt(Desk.judge)
+
+
+def test_a_function_without_parameters_has_no_input() -> None:
+    def joke() -> str:
+        """Tell a joke."""
+
+    prompt = mdl.prompt(joke)
+    assert prompt.system.endswith("Tell a joke.\n\nOUTPUT\n-> str")
+    assert prompt.user({}) == "{}"
+
+
+def test_a_local_function_finds_the_local_types_that_its_texts_name() -> None:
+    @dataclass
+    class Local:
+        name: str
+
+    def pick(name: str) -> int: ...
+
+    pick.__annotations__ = {"names": "list[Local]", "name": "str", "return": "Local"}
+    assert mdl.prompt(pick).output is Local
+
+
+def test_parameters_take_docs_and_constraints_from_where_they_stand() -> None:
+    def sell(
+        item: Annotated[str, Field(max_length=9), "what"],
+        count: int = Field(1, ge=1, description="how many"),
+        *,
+        price: Annotated[float, Field(gt=0, alias="cost")] = 1.5,
+    ) -> bool:
+        """Sell it.
+
+        Args:
+            item: not this.
+            price: each.
+        """
+
+    assert mdl.prompt(sell).system.split("INPUT\n")[1].splitlines()[:3] == [
+        "item: str(len<=9)  # what",
+        "count: int(>=1) = 1  # how many",
+        "price: float(>0) = 1.5  # each.",
+    ]
+
+
+GOOGLE = """Judge it.
+
+Be strict:
+    bug: it is broken
+
+Args:
+    text: what
+        they wrote.
+
+Returns:
+    A label.
+
+Raises:
+    ValueError: never.
+
+Examples:
+    broken -> bug
+"""
+NUMPY = """Judge it.
+
+Be strict.
+
+Parameters
+----------
+text : str
+    what
+    they wrote.
+
+Returns
+-------
+str
+    A label.
+"""
+REST = """Judge it.
+
+Be strict.
+
+:param text: what
+    they wrote.
+:returns: A label.
+"""
+
+
+@pytest.mark.parametrize(
+    ("doc", "instruction"),
+    [
+        (GOOGLE, "Judge it.\n\nBe strict:\n    bug: it is broken\n\nExamples:\nbroken -> bug"),
+        (NUMPY, "Judge it.\n\nBe strict."),
+        (REST, "Judge it.\n\nBe strict."),
+    ],
+    ids=["google", "numpy", "rest"],
+)
+def test_a_docstring_of_any_style_gives_instruction_and_docs(doc: str, instruction: str) -> None:
+    def judge(text: str) -> str: ...
+
+    judge.__doc__ = doc
+    prompt = mdl.prompt(judge)
+    assert prompt.instruction == instruction
+    assert "INPUT\ntext: str  # what they wrote.\n" in prompt.system
+
+
+def test_a_function_without_a_docstring_has_no_instruction() -> None:
+    def judge(text: str) -> str: ...
+
+    assert mdl.prompt(judge).system == (
+        "Answer with JSON of type OUTPUT, nothing else.\n\nINPUT\ntext: str\n\nOUTPUT\n-> str"
+    )
+
+
+def test_reasoning_comes_first_in_a_record_and_apart_from_its_value() -> None:
+    prompt = mdl.prompt(triage, reasoning=True)
+    assert "OUTPUT\nreasoning: str  # how you come to the answer\ntopic: " in prompt.system
+    assert list(prompt.schema["properties"]) == ["reasoning", "topic", "summary"]
+    parsed = prompt.parse('{"reasoning":"They paid twice.","topic":"billing","summary":"x"}')
+    assert (parsed.value, parsed.reasoning) == (Ticket("billing", "x"), "They paid twice.")
+
+
+def test_reasoning_wraps_what_is_no_record() -> None:
+    prompt = mdl.prompt(output=list[int], reasoning=True)
+    assert prompt.system.endswith("reasoning: str  # how you come to the answer\nanswer: List[int]")
+    parsed = prompt.parse('{"reasoning":"One, two.","answer":[1,2]}')
+    assert (parsed.value, parsed.reasoning) == ([1, 2], "One, two.")
+
+
+def test_a_field_of_that_name_is_not_the_model_s_reasoning() -> None:
+    @dataclass
+    class Review:
+        reasoning: str
+        ok: bool
+
+    prompt = mdl.prompt(output=Review, reasoning=True)
+    assert prompt.system.endswith("answer: Dict{reasoning: str, ok: bool}")
+    parsed = prompt.parse('{"reasoning":"Mine.","answer":{"reasoning":"Theirs.","ok":true}}')
+    assert (parsed.value, parsed.reasoning) == (Review("Theirs.", True), "Mine.")

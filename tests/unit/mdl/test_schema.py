@@ -1,4 +1,4 @@
-"""The decoding schema asks for every field and takes no other; lowering reports what it leaves to validation."""
+"""The decoding schema asks for every field and takes no other; in all else it takes what validation takes."""
 
 import datetime
 import decimal
@@ -6,7 +6,7 @@ import enum
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, Optional, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, Optional, TypedDict
 
 import jsonschema
 import pydantic
@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from conduit import mdl
+from conduit.mdl.form import Anything, Document, Limits, ListOf, MapOf, Ref, Scalar
+from conduit.mdl.read import read
+from conduit.mdl.schema import decoding_schema
 
 
 class Color(enum.Enum):
@@ -112,30 +115,78 @@ def test_what_pydantic_writes_fits_the_schema_and_parses_back(type_: Any, data: 
     assert adapter.dump_json(mdl.parse(text, type_).value).decode() == text
 
 
-def test_lowering_reports_what_the_mask_no_longer_enforces() -> None:
-    lowered = mdl.lower(mdl.json_schema(set[str]), "llguidance")
-    assert lowered.changes == ("$.uniqueItems: left to validation",)
-    assert "uniqueItems" not in lowered.schema
-    assert lowered.schema["x-guidance"]["whitespace_flexible"] is False
+def test_a_field_of_a_typed_dict_that_may_be_missing_may_be_left_out() -> None:
+    class Note(TypedDict):
+        text: str
+        author: NotRequired[str]
+
+    assert mdl.json_schema(Note)["required"] == ["text"]
 
 
-def test_lowering_keeps_fields_that_are_named_like_keywords() -> None:
+def test_a_decimal_may_be_text_or_a_number_and_its_limits_are_the_number_s() -> None:
+    schema = mdl.json_schema(Annotated[decimal.Decimal, Field(ge=0)])
+    text, number = schema["anyOf"]
+    assert text["type"] == "string"
+    assert number == {"type": "number", "minimum": 0}
+
+
+DECIMAL_KEYS = Document(MapOf(Scalar("decimal"), Scalar("int")))
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        (int, "-12", "1.5"),
+        (Color, "blue", "green"),
+        (Annotated[str, Field(max_length=2)], "ab", "abc"),
+        (decimal.Decimal, "1.5", "x"),
+    ],
+)
+def test_keys_have_a_schema_of_their_own(key: Any, good: str, bad: str) -> None:
+    document = read(dict[key, int]) if key is not decimal.Decimal else DECIMAL_KEYS
+    validator = jsonschema.Draft202012Validator(decoding_schema(document))
+    assert validator.is_valid({good: 1})
+    assert not validator.is_valid({bad: 1})
+
+
+def test_any_value_of_a_bare_schema_is_any_value() -> None:
+    assert decoding_schema(Document(ListOf(Anything()))) == {"type": "array", "items": {}}
+
+
+def test_definitions_are_forms_of_any_kind() -> None:
+    document = Document(ListOf(Ref("Size")), (("Size", Scalar("int", Limits(ge=0))),))
+    assert decoding_schema(document)["$defs"] == {"Size": {"type": "integer", "minimum": 0}}
+
+
+def test_the_schema_of_plain_records_is_pinned() -> None:
+    """The shipped model was trained to answer under it, and prompts are hashed with it."""
+
     @dataclass
-    class Odd:
-        uniqueItems: int
-        format: Literal["uri"]
+    class Order:
+        """An order.
 
-    lowered = mdl.lower(mdl.json_schema(Odd), "llguidance")
-    assert list(lowered.schema["properties"]) == ["uniqueItems", "format"]
-    assert lowered.changes == ()
+        Args:
+            name: who ordered.
+        """
 
+        name: str
+        count: Annotated[int, Field(ge=1)]
+        price: float
+        paid: bool
+        color: Color
+        note: str | None = None
 
-def test_look_around_is_left_to_validation() -> None:
-    lowered = mdl.lower({"type": "string", "pattern": "^(?!x)"}, "llguidance")
-    assert "pattern" not in lowered.schema
-    assert len(lowered.changes) == 1
-
-
-def test_an_engine_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown engine"):
-        mdl.lower({}, "other")  # type: ignore[arg-type]
+    assert mdl.json_schema(Order) == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "who ordered."},
+            "count": {"type": "integer", "minimum": 1},
+            "price": {"type": "number"},
+            "paid": {"type": "boolean"},
+            "color": {"enum": ["red", "blue"]},
+            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        },
+        "required": ["name", "count", "price", "paid", "color", "note"],
+        "additionalProperties": False,
+    }

@@ -2,13 +2,17 @@
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Literal, NamedTuple, NewType, NotRequired, Optional, TypedDict
 
 import annotated_types
+import pytest
+import typing_extensions
 from pydantic import BaseModel, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
-from conduit.mdl import render
+from conduit.mdl import from_text, render
+from conduit.mdl.read import read
 
 UserId = NewType("UserId", int)
 
@@ -67,7 +71,7 @@ def test_typed_dict_and_named_tuple_are_records() -> None:
         left: int
         right: str = "r"
 
-    assert render(Part) == "name: str\nnote: str"
+    assert render(Part) == "name: str\nnote?: str"
     assert render(Pair) == 'left: int\nright: str = "r"'
 
 
@@ -99,4 +103,117 @@ def test_two_records_of_one_name_keep_apart() -> None:
         "b: Item2",
         "c: Item",
         "d: Item2",
+    ]
+
+
+def test_a_record_used_twice_within_one_definition_is_named_once() -> None:
+    @dataclass
+    class Place:
+        street: str
+        city: str
+        country: str
+
+    @dataclass
+    class Person:
+        name: str
+        home: Place
+        work: Place
+
+    @dataclass
+    class Deal:
+        seller: Person
+        buyer: Person
+
+    assert render(Deal).splitlines() == [
+        "Person = Dict{name: str, home: Place, work: Place}",
+        "Place = Dict{street: str, city: str, country: str}",
+        "seller: Person",
+        "buyer: Person",
+    ]
+
+
+def test_a_record_used_once_stands_inside_the_definition_that_uses_it() -> None:
+    @dataclass
+    class Place:
+        street: str
+        city: str
+        country: str
+
+    @dataclass
+    class Person:
+        home: Place
+
+    @dataclass
+    class Deal:
+        seller: Person
+        buyer: Person
+
+    assert render(Deal).splitlines() == [
+        "Person = Dict{home: Dict{street: str, city: str, country: str}}",
+        "seller: Person",
+        "buyer: Person",
+    ]
+
+
+def test_long_enums_and_aliases_that_come_up_again_are_named() -> None:
+    Status = enum.Enum("Status", {"A": "waiting for parts", "B": "on its way"})
+    Short = enum.Enum("Short", {"A": "a", "B": "b"})
+    Name = TypeAliasType("Name", Annotated[str, Field(min_length=1, max_length=80)])
+
+    @dataclass
+    class Order:
+        a: Status
+        b: Optional[Status]
+        c: Short
+        d: Short
+        e: Name
+        f: list[Name]
+        g: dict[Status, int]
+        h: Annotated[Name, Field(max_length=9)]
+
+    assert render(Order).splitlines() == [
+        'Status = Literal["waiting for parts", "on its way"]',
+        "a: Status",
+        "b: Optional[Status]",
+        'c: Literal["a", "b"]',
+        'd: Literal["a", "b"]',
+        "e: str(len>=1, len<=80)",
+        "f: List[str(len>=1, len<=80)]",
+        'g: Dict[Literal["waiting for parts", "on its way"], int]',
+        "h: str(len>=1, len<=9)",
+    ]
+
+
+def test_a_chain_of_records_is_cut_before_it_gets_too_deep() -> None:
+    record: type = int
+    for number in range(200):
+        record = make_dataclass(f"R{number}", [("next", list[record])])
+    text = render(record)
+    assert max(line.count("Dict{") for line in text.splitlines()) == 8
+    assert render(from_text(text)) == text
+
+
+@pytest.mark.parametrize("name", ["List", "Any", "Literal", "str", "datetime", "Dict"])
+def test_no_definition_takes_a_word_of_the_language(name: str) -> None:
+    record = dataclass(type(name, (), {"__annotations__": {"inside": list[typing_extensions.Self]}}))
+    assert render(record) == f"{name}2 = Dict{{inside: List[{name}2]}}\n-> {name}2"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written"),
+    [
+        ("^[A-Z/]+$", r"/^[A-Z\/]+$/"),
+        (r"a\/b", r"/a\/b/"),
+        (r"a\\/b", r"/a\\\/b/"),
+        ("a\nb", r"/a\nb/"),
+        ('#"[)]', '/#"[)]/'),
+    ],
+)
+def test_a_pattern_ends_at_its_slash(pattern: str, written: str) -> None:
+    type_ = Annotated[str, Field(pattern=pattern)]
+    assert render(type_) == f"-> str({written})"
+    assert from_text(render(type_)) == read(type_)
+    found = read(type_).root.limits.pattern
+    assert [bool(re.fullmatch(found, text)) for text in ("a/b", "a\nb", "Z", '#")')] == [
+        bool(re.fullmatch(pattern, text)) for text in ("a/b", "a\nb", "Z", '#")')
     ]

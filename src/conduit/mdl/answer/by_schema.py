@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
-from conduit.errors import UnsupportedType
 from conduit.mdl.answer import leaves
 from conduit.mdl.answer.by_type import error_lines
 from conduit.mdl.answer.guide import Guide
@@ -33,6 +32,9 @@ from conduit.mdl.form import (
     UnionOf,
 )
 from conduit.mdl.from_schema import read_schema
+from conduit.mdl.lowering.base import unsupported
+from conduit.mdl.lowering.llguidance import RULES
+from conduit.mdl.lowering.references import References
 
 _MOST_ERRORS: Final = 50
 
@@ -54,7 +56,7 @@ def parse_schema(
     Raises:
         OutputTruncated: ``truncated`` is set.
         OutputInvalid: No reading leads to a value, or several do.
-        UnsupportedType: The schema cannot be used.
+        SchemaUnsupported: The schema cannot be used.
     """
     return read_answer(_target(json_schema), text, strict=strict, truncated=truncated)
 
@@ -84,14 +86,15 @@ class SchemaTarget:
     def _whole(self) -> Any:
         import jsonschema  # few schemas need it, and it takes a while
 
+        References(
+            self._schema, RULES
+        )  # refuses what leads back to itself; no validator would come to an end
         try:
             kind = jsonschema.validators.validator_for(self._schema, jsonschema.Draft202012Validator)
             kind.check_schema(self._schema)
         except jsonschema.SchemaError as error:
-            path = ".".join(str(step) for step in error.absolute_path) or "$"
-            raise UnsupportedType(
-                f"{path}: {error.message[:200]}.", hint="Mend the schema.", path=path
-            ) from error
+            path = ".".join(["$", *(str(step) for step in error.absolute_path)])
+            raise unsupported(path, error.message[:200], "mend the schema") from error
         return kind(self._schema)
 
     def _check(self, value: Any) -> None:
@@ -114,10 +117,8 @@ def _target(schema: dict[str, Any]) -> SchemaTarget:
     try:
         key = marshal.dumps(schema, 2)
     except ValueError as error:
-        raise UnsupportedType(
-            "The schema holds something that is no JSON, or is nested too deep.",
-            hint="Pass plain dicts and lists.",
-            path="$",
+        raise unsupported(
+            "$", "holds what is no JSON, or is nested too deep", "pass plain dicts and lists"
         ) from error
     return _made(key)
 

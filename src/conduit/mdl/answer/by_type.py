@@ -8,7 +8,10 @@ from typing import Any, Final, Generic, TypeVar
 
 import pydantic_core
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import SchemaError
 
+from conduit.errors import UnsupportedType
 from conduit.mdl.answer.guide import Guide
 from conduit.mdl.answer.ladder import Invalid, Parsed, read_answer, says_null
 from conduit.mdl.form import Record
@@ -27,7 +30,13 @@ class TypeTarget(Generic[T]):
     def __init__(self, type_: Any) -> None:
         self.type = type_
         self.label = getattr(type_, "__name__", None) or str(type_)
-        self.validator: TypeAdapter[T] = TypeAdapter(type_)
+        try:
+            self.validator: TypeAdapter[T] = TypeAdapter(type_)
+        except (SchemaError, PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise UnsupportedType(
+                f"pydantic cannot validate {self.label}: {str(error).splitlines()[0]}",
+                hint="Mend the type; the cause says more.",
+            ) from error
 
     @cached_property
     def guide(self) -> Guide:

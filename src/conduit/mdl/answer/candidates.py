@@ -15,7 +15,7 @@ _MOST_CANDIDATES: Final = 2_000
 _MOST_RESTARTS: Final = 64  # from within a value that led nowhere
 _WORK: Final = 8  # times its length is how much of a text is read in all
 _OPENING = re.compile(
-    r"[{\[\uff5b\uff3b]|\b[A-Za-z_]\w{0,60}\((?=\s*[A-Za-z_]\w{0,60}\s*=)|^\s*\((?=\s*[-\d\"'(\[{])",
+    r"[{\[\uff5b\uff3b]|\b[A-Za-z_]\w{0,60}\((?=\s*[A-Za-z_]\w{0,60}\s*=)|^[ \t]{0,20}\((?=\s*[-\d\"'(\[{])",
     re.MULTILINE,
 )
 _OBJECT_START = re.compile(

@@ -10,6 +10,7 @@ reading can weaken it.
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ def _with_nulls(target: Target, text: str, parsed: Parsed[Any], strict: bool) ->
     fit = _Readings(target, text).whole()
     if fit is None or any(done.kind != "text-to-null" for done in fit.repairs):
         return parsed
-    value = target.validate(pydantic_core.to_json(fit.value))
+    value = target.validate(_json(fit.value))
     return Parsed(value, (*parsed.repairs, *fit.repairs), parsed.reasoning)
 
 
@@ -209,7 +210,7 @@ class _Readings:
             if isinstance(fit.value, _Valid):
                 return fit.value.value, fit.repairs
             try:
-                return self._target.validate(pydantic_core.to_json(fit.value)), fit.repairs
+                return self._target.validate(_json(fit.value)), fit.repairs
             except Invalid as error:
                 lines = lines or error.lines()
         raise _invalid(self._target, raw, lines or self._reasons())
@@ -301,7 +302,7 @@ class _Readings:
         if says_null(self._answer):
             return None
         if candidate.reading.repairs:
-            text = pydantic_core.to_json(as_json(candidate.reading.value))
+            text = _json(as_json(candidate.reading.value))
         try:
             return Fit(_Valid(self._target.validate(text)), candidate.repairs, candidate.cost)
         except Invalid:
@@ -332,7 +333,7 @@ class _Readings:
                 self._misses.append(fit)
         least = min((price for price, _ in fits), default=None)
         cheapest = [fit for price, fit in fits if price == least]
-        if len({pydantic_core.to_json(fit.value) for fit in cheapest}) > 1:
+        if len({_json(fit.value) for fit in cheapest}) > 1:
             self._misses.append(miss("can be read as several of the types", self._root))
             return []
         return fits
@@ -345,7 +346,7 @@ class _Readings:
                 found = leaves.said(form, said)
                 return found if isinstance(found, Miss) or found.repairs else found.after("raw-text")
             case Null():
-                return leaves.null(Bare(body)) or miss("is not null", form)
+                return leaves.null(body) or miss("is not null", form)
             case ListOf(item=item):
                 return self._plain_list(form, self._guide.resolved(item), body)
             case Record() if (number := plain_number(body)) is not None:
@@ -371,6 +372,13 @@ class _Readings:
             return separated
         one = self._plain_fit(item, body, body)
         return one if isinstance(one, Miss) else _joined([Fit([one.value], one.repairs, one.cost)])
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return pydantic_core.to_json(value)
+    except pydantic_core.PydanticSerializationError:
+        return json.dumps(value).encode()  # half a surrogate pair, which validation refuses
 
 
 def _joined(parts: list[Fit]) -> Fit:
@@ -409,5 +417,5 @@ def _truncated(target: Target, raw: str) -> OutputTruncated:
         f"The answer was cut at the token limit after {len(raw)} characters, so it is not a whole value.",
         hint="Raise max_tokens or max_model_len, or bound the type: `Annotated[str, Field(max_length=200)]`.",
         raw=raw,
-        partial=partial_value(split_thinking(raw)[1], target.guide.document),
+        partial=partial_value(raw, target.guide.document),
     )

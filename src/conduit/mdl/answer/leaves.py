@@ -170,7 +170,7 @@ def _formatted(form: Scalar, text: str) -> Fit | Miss:
     if form.kind in ("url", "email") and (link := _LINK.fullmatch(stripped)) is not None:
         return Fit(link[1] or link[2] or link[3]).after("prose")
     if _valid(form, stripped):
-        return Fit(stripped) if stripped == text else Fit(stripped).after("text-to-number")
+        return Fit(stripped) if stripped == text else Fit(stripped).after("white-space")
     if (respelled := _respelled(form.kind, stripped)) is not None:
         return Fit(respelled).after("date-spelling")
     return Fit(stripped)  # the validator says what is wrong with it

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from conduit.mdl.answer.names import Names
-from conduit.mdl.answer.repairs import PRICES, Repair
+from conduit.mdl.answer.repairs import Repair, repair
 
 MAX_DEPTH: Final = 100  # of brackets; an answer nested deeper is read strictly or not at all
+_MOST_REPAIRS: Final = 20_000
 _MOST_STRAYS: Final = 12  # characters that belong to nothing, before a text is prose and no value
 
 
@@ -116,11 +118,12 @@ _ITEM_START = re.compile(
 _QUOTED_ITEM = re.compile(r"""(?:(["'])[^"'\n]{0,200}\1|\u201c[^\u201d\n]{0,200}\u201d)\s*[,\]"'\u201c]""")
 _SET_TOKEN = re.compile(r"(?:-?\d[\d.]*|true|false|True|False)(?=\s*[,}])")
 _BARE_END = re.compile(r"[,;\n}\])\uff0c\u3001\uff5d\uff3d]|//|/\*|(?<=\s)#\s")
-_COMMAS = re.compile(r"(?:[,;\uff0c\u3001]\s*)+")
+_COMMAS = re.compile(r"[,;\uff0c\u3001\s]+")
 
 _AGAIN = re.compile(r"[\"'](?=\s*:)")
 _CLOSING_FIRST = re.compile(r'[^"]*[^\s"(\[{\d=:,-]"\s*[,:}\]]')
 _INCHES = re.compile(r'\d"(?=\s+\w)')
+_FENCE_TAG = re.compile(r"[\w+-]*[ \t]*\n")
 _DOUBLED = re.compile(r'""([^"\\\n]+)""(?=\s*[:,}\]])')
 _PREFIX = re.compile(r"([rRuU])(?=[\"'](?!\s*[,:}\]]))")
 _JOIN = re.compile(r"""\s*\+\s*(?=["'])""")
@@ -240,11 +243,13 @@ class _Reader:
         self._at = len(self._text) if end < 0 else end
 
     def _note(self, kind: str) -> None:
-        self._repairs.append(Repair(kind, self._path(), PRICES[kind]))
+        if len(self._repairs) >= _MOST_REPAIRS:
+            raise NotNotation(self._at)
+        self._repairs.append(repair(kind, self._path()))
 
     def _note_once(self, kind: str) -> None:
         if all(done.kind != kind for done in self._repairs):
-            self._repairs.append(Repair(kind, "", PRICES[kind]))
+            self._repairs.append(repair(kind))
 
     def _path(self) -> str:
         parts = []
@@ -354,8 +359,7 @@ class _Reader:
         elif sign in "}])":
             self._closing(sign)
         elif sign in ",;":
-            self._note("comma")
-            self._at += 1
+            self._commas()
         elif sign in "\"'" and (lost := _LOST_END.match(self._text, self._at)) and self._names.known(lost[1]):
             frame.key, self._at = lost[1], lost.end() - 1
             self._note("quotes")
@@ -453,12 +457,16 @@ class _Reader:
         elif sign in "}])":
             self._closing(sign)
         elif sign in ",;":
-            self._note("comma")
-            self._at += 1
+            self._commas()
         else:
             self._value()
             if self._stack and self._stack[-1] is frame:
                 self._separator(frame)
+
+    def _commas(self) -> None:
+        """Goes over commas that nothing stands between."""
+        self._note("comma")
+        self._at = _COMMAS.match(self._text, self._at).end()  # type: ignore[union-attr] # one is there
 
     def _separator(self, frame: _Frame) -> None:
         """Goes over the comma after a value; where it is missing the next value must be plain to see."""
@@ -689,7 +697,10 @@ class _Reader:
             self._at = len(self._text)
             return self._text[start:]
         self._at = end + 3
-        return self._text[start:end]
+        inside = self._text[start:end]
+        if quote == "`" and (tagged := _FENCE_TAG.match(inside)) is not None:
+            return textwrap.dedent(inside[tagged.end() :]).rstrip()  # code in a fence of its own
+        return inside
 
     def _escape(self, at: int, parts: list[str]) -> int:
         """Adds what the backslash at ``at`` means; where the text after it starts."""

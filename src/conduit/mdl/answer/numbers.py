@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -77,7 +77,10 @@ def as_whole(number: str) -> str | None:
     """The same number without a fraction, or ``None`` when that would lose something."""
     if "." not in number and "e" not in number.lower():
         return number
-    value = Decimal(number)
+    try:
+        value = Decimal(number)
+    except InvalidOperation:  # an exponent beyond all sense
+        return None
     if value.adjusted() > _MOST_CHARACTERS or value != value.to_integral_value():
         return None
     return format(value.to_integral_value(), "f")

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conduit import mdl
-from conduit.errors import OutputInvalid, UnsupportedType
+from conduit.errors import OutputInvalid, SchemaUnsupported
 
 ORDER = {
     "type": "object",
@@ -78,7 +78,7 @@ def test_what_a_form_cannot_say_the_schema_still_enforces(schema: Any, valid: An
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused_with_its_place(schema: Any, message: str) -> None:
-    with pytest.raises(UnsupportedType, match=message) as caught:
+    with pytest.raises(SchemaUnsupported, match=message) as caught:
         mdl.parse_schema("[1", schema)
     assert caught.value.hint
 
@@ -87,7 +87,7 @@ def test_a_schema_nested_without_end_is_refused() -> None:
     schema: Any = {"type": "integer"}
     for _ in range(5_000):
         schema = {"type": "array", "items": schema}
-    with pytest.raises(UnsupportedType, match="deep"):
+    with pytest.raises(SchemaUnsupported, match="deep"):
         mdl.parse_schema("[]", schema)
 
 

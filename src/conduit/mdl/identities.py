@@ -1,0 +1,53 @@
+"""Which forms are the same, told without comparing them whole, however many there are and however deep.
+
+Stricter than Python's equality, for which ``1``, ``1.0`` and ``True`` are one value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conduit.mdl import constraints
+from conduit.mdl.form import Choice, Form, ListOf, MapOf, Member, Record, Ref, Scalar, TupleOf, children
+from conduit.mdl.words import json_text
+
+
+class Identities:
+    """Numbers forms, from their parts upwards: two forms have one number if they are the same."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._seen: dict[
+            int, tuple[Form, int]
+        ] = {}  # by object; holds the form, so that no other takes its place
+
+    def of(self, form: Form) -> int:
+        """The number of a form."""
+        if (seen := self._seen.get(id(form))) is not None:
+            return seen[1]
+        key = (type(form), _own(form), *map(self.of, children(form)))
+        number = self._numbers.setdefault(key, len(self._numbers))
+        self._seen[id(form)] = form, number
+        return number
+
+
+def _own(form: Form) -> Any:
+    match form:
+        case Scalar(kind=kind, limits=limits):
+            return kind, constraints.write(limits)
+        case Choice(values=values):
+            return tuple(map(json_text, values))
+        case ListOf(limits=limits) | MapOf(limits=limits):
+            return constraints.write(limits)
+        case TupleOf(variadic=variadic, limits=limits):
+            return variadic, constraints.write(limits)
+        case Ref(name=name):
+            return name
+        case Record(members=members):
+            return tuple(map(_member, members))
+    return None
+
+
+def _member(member: Member) -> tuple[Any, ...]:
+    default = json_text(member.default) if member.has_default else None
+    return member.name, member.doc, member.required, default
