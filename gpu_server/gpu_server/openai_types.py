@@ -55,6 +55,8 @@ class ChatMessage(_Strict):
     name: None = None
     refusal: None = None
     tool_calls: None = None
+    reasoning_content: str | None = None
+    """Of an earlier answer, as clients send it back whole. Reasoning models are not shown their former thinking."""
 
     def plain(self) -> Message:
         """Return it as the engine takes it."""

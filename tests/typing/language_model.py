@@ -6,13 +6,15 @@ Both checkers want a body for a function that returns a value; ``raise NotImplem
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_type
 
-from conduit import GPUS, ComputeProvider, Constraint, LMLite, ModelConfig, override
+from conduit import GPUS, ComputeProvider, Constraint, LMLite, ModelConfig, block, mdl, override
 from conduit.dataflow import BlockFuture, ItemFailure
 from conduit.errors import ConduitError
+from conduit.lmlite import Reply
+from conduit.mdl import Partial
 from conduit.runtime import LMLiteBlock
 from conduit.testing import FakeLM
 
@@ -49,9 +51,37 @@ def short(message: str) -> Ticket:  # type: ignore[empty-body]  # checkers canno
     """Classify a support message."""
 
 
+@lm.block
+def streamed(message: str, hint: str = "") -> mdl.Stream[Ticket]:
+    """Classify a support message."""
+    raise NotImplementedError
+
+
+@lm.block(temperature=0.2, examples=[({"count": 1}, ["a"])], reasoning=True)
+def letters(count: int) -> Iterator[Partial[list[str]] | list[str]]:
+    """Name letters."""
+    raise NotImplementedError
+
+
+@lm.block
+def astreamed(message: str) -> mdl.AsyncStream[Ticket]:
+    """Classify a support message."""
+    raise NotImplementedError
+
+
+@block
+def passed_on(message: str) -> mdl.Stream[Ticket]:
+    yield from lm.stream(input=message, output=Ticket)
+
+
 class Desk:
     @lm.block
     def judge(self, message: str) -> Ticket:
+        """Classify a support message."""
+        raise NotImplementedError
+
+    @lm.block
+    def watch(self, message: str) -> mdl.Stream[Ticket]:
         """Classify a support message."""
         raise NotImplementedError
 
@@ -71,6 +101,39 @@ async def answers(desk: Desk) -> None:
     assert_type(triage.raw("a"), Ticket)
     triage(1)  # type: ignore[arg-type]
     lm.block(temprature=1)  # type: ignore[call-overload]
+
+
+async def streams(desk: Desk) -> None:
+    for event in streamed("a", hint="b"):
+        if isinstance(event, Partial):
+            assert_type(event, Partial[Ticket])
+        else:
+            assert_type(event, Ticket)
+    assert_type(letters(2), Generator[Partial[list[str]] | list[str], None, None])
+    assert_type(desk.watch("a"), Generator[Partial[Ticket] | Ticket, None, None])
+    assert_type(passed_on("a"), Generator[Partial[Ticket] | Ticket, None, Any])
+    async for aevent in astreamed("a"):
+        assert_type(aevent, Partial[Ticket] | Ticket)
+    assert_type(streamed.map(["a"]), list[Ticket])
+    assert_type(streamed.map(["a"], errors="collect"), list[Ticket | ItemFailure])
+    assert_type(await astreamed.map(["a"]), list[Ticket])
+    assert_type(streamed.submit("a"), BlockFuture[Ticket])
+    assert_type(letters.map([1]), list[list[str]])
+    streamed(1)  # type: ignore[arg-type]
+
+
+async def calls() -> None:
+    chat = [{"role": "user", "content": "hi"}]
+    assert_type(lm.stream(messages=chat, max_tokens=5), Generator[str, None, None])
+    assert_type(lm.stream(output=Ticket, input="a"), Generator[Partial[Ticket] | Ticket, None, None])
+    assert_type(lm.astream(messages=chat), AsyncGenerator[str, None])
+    assert_type(lm.astream(output=Ticket), AsyncGenerator[Partial[Ticket] | Ticket, None])
+    assert_type(lm.reply(messages=chat), Reply[str])
+    assert_type(lm.reply(output=Ticket, reasoning=True).value, Ticket)
+    assert_type(await lm.areply(output=Ticket), Reply[Ticket])
+    assert_type(await lm.acall(output=Ticket, guidance="Classify."), Ticket)
+    lm(messages=chat, reasoning=True)  # type: ignore[call-overload]
+    lm(output=Ticket, temprature=1)  # type: ignore[call-overload]
 
 
 def resource() -> None:

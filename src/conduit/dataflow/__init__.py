@@ -6,6 +6,7 @@ is the only package that imports Prefect, and that only in a flow.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from conduit.dataflow.decorator import block
@@ -17,24 +18,32 @@ from conduit.dataflow.server import require_server
 
 if TYPE_CHECKING:
     from conduit.dataflow.language_model import LMLite
+    from conduit.dataflow.stream_block import AsyncStreamBlock, StreamBlock
 
 __all__ = [
     "AsyncGeneratorBlock",
+    "AsyncStreamBlock",
     "BlockFuture",
     "CoroutineBlock",
     "FunctionBlock",
     "GeneratorBlock",
     "ItemFailure",
     "LMLite",
+    "StreamBlock",
     "block",
     "require_server",
 ]
 
+_LAZY = {
+    "AsyncStreamBlock": "conduit.dataflow.stream_block",
+    "LMLite": "conduit.dataflow.language_model",
+    "StreamBlock": "conduit.dataflow.stream_block",
+}
+
 
 def __getattr__(name: str) -> Any:
     # Ready-made blocks need no resource of models, so they do not pay for its imports.
-    if name == "LMLite":
-        from conduit.dataflow.language_model import LMLite
-
-        return LMLite
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _LAZY.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

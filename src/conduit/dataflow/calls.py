@@ -1,7 +1,7 @@
 """One call of a block with its options: retries, time limit, handles in place of values.
 
-A generator's call here is its run to the end, and its value the list of its items: that is what ``submit`` and
-``map`` give. Lazy iteration is the block's own ``__call__``.
+A generator's call here is its run to the end, and its value the list of its items, a stream's is the value that
+ends it: that is what ``submit`` and ``map`` give. Lazy iteration is the block's own ``__call__``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def once(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One attempt of a synchronous block."""
     args, kwargs = given(args, kwargs)
     if block.definition.kind is Kind.GENERATOR:
-        return list(block.definition.invoke(args, kwargs))
+        return block.definition.invoke_whole(args, kwargs)
     if (timeout_s := block.options.timeout_s) is not None:
         return block.definition.invoke_within(args, kwargs, timeout_s)
     return block.definition.invoke(args, kwargs)
@@ -43,7 +43,7 @@ async def once_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any
     """One attempt of an asynchronous block."""
     args, kwargs = await given_async(args, kwargs)
     if block.definition.kind is Kind.ASYNC_GENERATOR:
-        return [item async for item in block.definition.invoke(args, kwargs)]
+        return await block.definition.invoke_whole(args, kwargs)
     if (timeout_s := block.options.timeout_s) is not None:
         return await block.definition.invoke_within(args, kwargs, timeout_s)
     return await block.definition.invoke(args, kwargs)

@@ -17,6 +17,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Mapping,
 )
 from enum import Enum
 from typing import Any, NoReturn
@@ -27,8 +28,9 @@ from pydantic.errors import PydanticUserError
 from conduit.errors import BlockDefinitionError, BlockInputError, BlockOutputError
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=True)
-_SYNC_STREAMS = (Generator, Iterator, Iterable)
-_ASYNC_STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
+SYNC_STREAMS = (Generator, Iterator, Iterable)
+ASYNC_STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
+_STREAMS = {kind.__name__: kind for kind in (Iterator, Generator, AsyncIterator, AsyncGenerator)}
 
 Validator = Callable[[Any], Any]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -43,25 +45,46 @@ class Kind(Enum):
     ASYNC_GENERATOR = "async generator"
 
 
-def kind_of(function: Callable[..., Any]) -> Kind:
-    """The kind of a function; one that returns an iterator without ``yield`` is a generator as well."""
+def kind_of(function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> Kind:
+    """The kind of a function; one that returns an iterator without ``yield`` is a generator as well.
+
+    Args:
+        function: Anything that can be called.
+        names: Local names where it was defined, for annotations written as text.
+    """
     if inspect.isasyncgenfunction(function):
         return Kind.ASYNC_GENERATOR
     if inspect.iscoroutinefunction(function):
         return Kind.ASYNC
     if inspect.isgeneratorfunction(function):
         return Kind.GENERATOR
+    returned = outer_type(function, names)
+    if returned in (Iterator, Generator):
+        return Kind.GENERATOR
+    return Kind.ASYNC_GENERATOR if returned in (AsyncIterator, AsyncGenerator) else Kind.SYNC
+
+
+def outer_type(
+    function: Callable[..., Any], names: Mapping[str, Any] | None = None, *, alias: bool = False
+) -> Any:
+    """What a function returns, outside of the brackets: ``Iterator`` of ``Iterator[Page]`` or of an alias of it.
+
+    An annotation in text is told by this part alone, for the names within may not exist yet.
+
+    Args:
+        function: Anything that can be called.
+        names: Local names where it was defined.
+        alias: Gives an alias itself and not what it stands for.
+    """
     annotation = getattr(function, "__annotations__", {}).get("return")
     if isinstance(annotation, str):
-        # Only the outer name matters, and it may be told before all names of the annotation exist.
-        name = annotation.split("[")[0].rpartition(".")[2].strip()
-        if name in ("Iterator", "Generator"):
-            return Kind.GENERATOR
-        return Kind.ASYNC_GENERATOR if name in ("AsyncIterator", "AsyncGenerator") else Kind.SYNC
-    origin = typing.get_origin(annotation) or annotation
-    if origin in (Iterator, Generator):
-        return Kind.GENERATOR
-    return Kind.ASYNC_GENERATOR if origin in (AsyncIterator, AsyncGenerator) else Kind.SYNC
+        first, *rest = annotation.split("[")[0].strip().split(".")
+        annotation = {**getattr(function, "__globals__", {}), **(names or {})}.get(first)
+        for name in rest:
+            annotation = getattr(annotation, name, None)
+        if annotation is None:
+            annotation = _STREAMS.get(rest[-1] if rest else first)
+    return annotation if alias else typing.get_origin(annotation) or annotation
 
 
 class Contract:
@@ -85,12 +108,15 @@ class Contract:
         self.result: Validator = self._first_result
         self.item: Validator = self._first_item
 
-    def typed(self) -> Callable[..., Any]:
-        """The function, or where its annotations are texts a copy that has the types instead."""
+    def typed(self, returning: Callable[[Any], Any] | None = None) -> Callable[..., Any]:
+        """The function, or where its annotations are texts a copy that has the types instead.
+
+        Args:
+            returning: Takes the annotated return type and gives the one to put in its place.
+        """
         annotations = getattr(self.function, "__annotations__", {})
-        if not any(isinstance(annotation, str) for annotation in annotations.values()):
-            return self.function
-        if not isinstance(self.function, types.FunctionType):
+        as_texts = any(isinstance(annotation, str) for annotation in annotations.values())
+        if not isinstance(self.function, types.FunctionType) or not (as_texts or returning):
             return self.function
         copy = types.FunctionType(
             self.function.__code__,
@@ -103,6 +129,8 @@ class Contract:
         copy.__doc__, copy.__module__ = self.function.__doc__, self.function.__module__
         copy.__qualname__ = self.function.__qualname__
         copy.__annotations__ = self._hints()
+        if returning is not None:
+            copy.__annotations__["return"] = returning(copy.__annotations__.get("return"))
         return copy
 
     def _hints(self) -> dict[str, Any]:
@@ -160,7 +188,7 @@ class Contract:
     def _results(self, returned: Any) -> tuple[Validator, Validator]:
         if self.kind in (Kind.SYNC, Kind.ASYNC):
             return _validator(returned), _unchecked
-        streams = _SYNC_STREAMS if self.kind is Kind.GENERATOR else _ASYNC_STREAMS
+        streams = SYNC_STREAMS if self.kind is Kind.GENERATOR else ASYNC_STREAMS
         parts = typing.get_args(returned)
         if returned is not Any and typing.get_origin(returned) not in streams and returned not in streams:
             wanted = "Iterator[T]" if self.kind is Kind.GENERATOR else "AsyncIterator[T]"

@@ -118,13 +118,20 @@ def _made(function: Any, names: dict[str, Any], options: Any) -> Any:
     return built(FunctionDefinition(function, names), options, static=static, of_class=of_class)
 
 
-def built(definition: Definition, options: Any, *, static: bool = False, of_class: bool = False) -> Any:
-    """The block of a definition, of the class that its kind asks for.
+def built(
+    definition: Definition,
+    options: Any,
+    *,
+    of: type[BlockBase] | None = None,
+    static: bool = False,
+    of_class: bool = False,
+) -> Any:
+    """The block of a definition, of the given class or of the one that its kind asks for.
 
     Raises:
         BlockDefinitionError: The options do not fit.
     """
-    made = CLASSES[definition.kind](definition, static=static, of_class=of_class)
+    made = (of or CLASSES[definition.kind])(definition, static=static, of_class=of_class)
     return made.with_options(**options) if options else made
 
 

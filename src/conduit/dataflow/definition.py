@@ -57,6 +57,10 @@ class Definition(Protocol):
         """One validated call with a time limit; not for generators."""
         ...
 
+    def invoke_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One validated call run to its end, or an awaitable of it: a generator's items in a list."""
+        ...
+
 
 class Callee(Protocol):
     """A block, as far as its calls need to know it.
@@ -80,7 +84,7 @@ class FunctionDefinition:
     def __init__(self, function: Callable[..., Any], names: dict[str, Any] | None = None) -> None:
         self.function = self.raw = function
         self.name: str = getattr(function, "__name__", type(function).__name__)
-        self.kind = kind_of(function)
+        self.kind = kind_of(function, names)
         self.contract = Contract(function, self.name, self.kind, names)
         self.invoke: Callable[[tuple[Any, ...], dict[str, Any]], Any] = {
             Kind.SYNC: self._call,
@@ -93,6 +97,18 @@ class FunctionDefinition:
         if self.kind is Kind.ASYNC:
             return within_async(lambda: self._acall(args, kwargs), timeout_s, self.name)
         return within(lambda: self._call(args, kwargs), timeout_s, self.name)
+
+    def invoke_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.kind is Kind.GENERATOR:
+            return list(self.invoke(args, kwargs))
+        return (
+            self._all(self.invoke(args, kwargs))
+            if self.kind is Kind.ASYNC_GENERATOR
+            else self.invoke(args, kwargs)
+        )
+
+    async def _all(self, items: AsyncIterator[Any]) -> list[Any]:
+        return [item async for item in items]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.function,)

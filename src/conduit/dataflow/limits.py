@@ -27,7 +27,8 @@ T = TypeVar("T")
 _FINAL = (
     errors.BlockInputError,
     errors.BlockDefinitionError,
-    errors.UnsupportedType,
+    errors.MDLError,
+    errors.ArgumentInvalid,
     errors.ModelNotFound,
     errors.ModelDoesNotFit,
     errors.RequestRefused,
@@ -35,11 +36,13 @@ _FINAL = (
     errors.ProviderUnavailable,
     errors.MissingDependency,
 )
+# Of these kinds, but another draw of the model or another moment may do.
+_PASSING = (errors.OutputInvalid, errors.Overloaded)
 
 
 def worth_a_retry(error: BaseException) -> bool:
     """Whether another attempt could end otherwise."""
-    return not isinstance(error, _FINAL) or isinstance(error, errors.Overloaded)
+    return not isinstance(error, _FINAL) or isinstance(error, _PASSING)
 
 
 def attempt(call: Callable[[], T], options: Options) -> T:

@@ -32,6 +32,7 @@ from conduit.dataflow.inside import task_body
 from conduit.dataflow.limits import worth_a_retry
 from conduit.dataflow.lineage import Lineage
 from conduit.dataflow.mapping import Batch, Job
+from conduit.mdl import Partial
 
 TAG = "conduit"
 
@@ -42,17 +43,21 @@ _lineages: dict[UUID, tuple[Lineage, weakref.ref[FlowRunContext]]] = {}
 
 @dataclass
 class _Call:
-    """A task's one parameter: the block's arguments, or a batch of a map; ``error`` is what the block raised."""
+    """A task's one parameter: the block's arguments, or a batch of a map.
+
+    ``error`` is what the block raised; ``left`` says that nobody wants further items of it.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     batch: Batch | None = None
     error: BaseException | None = field(default=None, compare=False)
+    left: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         # On its way to another process, where nobody could wait for a future of this one.
         args, kwargs = calls.given(self.args, self.kwargs)
-        return {"args": args, "kwargs": kwargs, "batch": self.batch, "error": None}
+        return {"args": args, "kwargs": kwargs, "batch": self.batch, "error": None, "left": False}
 
 
 class _Reference(PrefectFuture[bool]):
@@ -147,8 +152,15 @@ async def aiterate(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any])
     with _typed_errors(block, given):
         items = _task(block)(quote(given), wait_for=_upstream(args, kwargs))
         async with contextlib.aclosing(items):
-            async for item in items:
-                yield item
+            try:
+                async for item in items:
+                    yield item
+            except GeneratorExit:
+                # Prefect fails a task whose asynchronous generator is closed; one that ends by itself is well.
+                given.left = True
+                async for _ in items:
+                    pass
+                raise
 
 
 def submit(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BlockFuture[Any]:
@@ -316,6 +328,8 @@ def _async_items(block: Callee) -> Callable[..., Any]:
                         return
                     _made(item)
                 yield item
+                if call.left:
+                    return
 
     return run
 
@@ -377,7 +391,8 @@ def _over(flow: FlowRunContext | None) -> bool:
 
 def _made(value: Any) -> None:
     task = TaskRunContext.get()
-    if task is not None and FlowRunContext.get() is not None:
+    # A partial value is nothing that another task would take; to look into each would cost what it has grown to.
+    if task is not None and not isinstance(value, Partial) and FlowRunContext.get() is not None:
         _lineage().record(value, [task.task_run.id])
 
 

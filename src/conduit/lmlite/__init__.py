@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from conduit.lmlite.config import ModelConfig
 from conduit.lmlite.health import Health, ReplicaHealth
 from conduit.lmlite.life_cycle import Endpoint
+from conduit.lmlite.reply import Reply
 from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
 from conduit.lmlite.resource import LMLiteResource
 from conduit.lmlite.substitute import Substitute, override
+from conduit.store import Attempt
 
 if TYPE_CHECKING:
     from conduit.lmlite.inventory import DeploymentView, NodeSummary, Removed, collect, deployments, down
 
 __all__ = [
+    "Attempt",
     "DeploymentView",
     "Endpoint",
     "Health",
@@ -28,6 +31,7 @@ __all__ = [
     "NodeSummary",
     "Removed",
     "ReplicaHealth",
+    "Reply",
     "Sampling",
     "Substitute",
     "collect",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from conduit import mdl
 from conduit.errors import ArgumentInvalid
@@ -14,13 +15,45 @@ from conduit.lmlite.typed import typed_request
 
 
 class SamplingOptions(TypedDict, total=False):
-    """How an answer is drawn; see ``Sampling``."""
+    """How an answer is drawn; see ``Sampling``. The temperature is 0 where none is given."""
 
     temperature: float
     max_tokens: int | None
     stop: str | Sequence[str] | None
     seed: int | None
     top_p: float | None
+
+
+class _Arguments(SamplingOptions, total=False):
+    """What both forms of a call take.
+
+    ``model_id`` may be left out when there is one model. ``timeout_s`` counts once the deployment is up, all
+    attempts included.
+    """
+
+    model_id: str | None
+    timeout_s: float | None
+
+
+class ChatArguments(_Arguments, total=False):
+    """A call that is answered with text: OpenAI-style ``messages``, after the ``system_message``."""
+
+    messages: Sequence[Message] | None
+    system_message: str | None
+
+
+class ValueArguments(_Arguments, total=False):
+    """A call that is answered with a value of its ``output`` type.
+
+    ``input`` is the value to work on and ``guidance`` what to do. With ``reasoning`` the model first reasons in a
+    field of its own, which is no part of the value.
+    """
+
+    messages: None
+    system_message: None
+    input: Any
+    guidance: str | None
+    reasoning: bool
 
 
 def sampling(
@@ -85,8 +118,45 @@ def value_request(
     )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A call as its arguments make it; without a prompt its answer is text."""
+
+    request: LMRequest
+    prompt: mdl.Prompt[Any] | None = None
+    timeout_s: float | None = None
+
+
+def call(
+    choose: Callable[[str | None], str],
+    *,
+    model_id: str | None = None,
+    messages: Sequence[Message] | None = None,
+    system_message: str | None = None,
+    input: Any = None,
+    output: Any = None,
+    guidance: str | None = None,
+    reasoning: bool = False,
+    timeout_s: float | None = None,
+    **options: Unpack[SamplingOptions],
+) -> Asked:
+    """A call of either form from its arguments, which ``ChatArguments`` and ``ValueArguments`` describe.
+
+    Raises:
+        ArgumentInvalid: The arguments make no call.
+        ModelNotFound: There is no such model.
+        UnsupportedType: MDL cannot express a type.
+    """
+    model, drawn = choose(model_id), sampling(**options)
+    if output is None and input is None and guidance is None and not reasoning:
+        return Asked(chat_request(model, messages, system_message, drawn), timeout_s=timeout_s)
+    others = {"messages": messages, "system_message": system_message}
+    prompt = call_prompt(output, input, guidance, reasoning=reasoning, others=others)
+    return Asked(value_request(model, prompt, input, drawn), prompt, timeout_s)
+
+
 def call_prompt(
-    output: Any, value: Any, guidance: str | None, *, others: Mapping[str, Any]
+    output: Any, value: Any, guidance: str | None, *, reasoning: bool, others: Mapping[str, Any]
 ) -> mdl.Prompt[Any]:
     """The prompt of a typed call, compiled once for its types and guidance.
 
@@ -94,6 +164,7 @@ def call_prompt(
         output: Type of the answer.
         value: The input; ``None`` when there is none.
         guidance: What the model is to do.
+        reasoning: Whether it is to reason first, in a field of its own.
         others: Arguments of the other form, which must all be ``None``.
 
     Raises:
@@ -101,8 +172,9 @@ def call_prompt(
         UnsupportedType: MDL cannot express a type.
     """
     if output is None:
+        given = "input" if value is not None else "guidance" if guidance is not None else "reasoning"
         raise ArgumentInvalid(
-            f"The call has {'input' if value is not None else 'guidance'}, but no output type.",
+            f"The call has {given}, but no output type.",
             hint="Give output=Type for a value, or messages=[...] for text.",
             argument="output",
         )
@@ -114,13 +186,13 @@ def call_prompt(
         )
     source: Any = None if value is None else type(value)
     try:
-        return _prompt(output, source, guidance or "")
+        return _prompt(output, source, guidance or "", reasoning)
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
-        return mdl.prompt(output=output, input=source, instruction=guidance or "")
+        return _prompt.__wrapped__(output, source, guidance or "", reasoning)
 
 
 @lru_cache(maxsize=256)
-def _prompt(output: Any, source: Any, guidance: str) -> mdl.Prompt[Any]:
-    return mdl.prompt(output=output, input=source, instruction=guidance)
+def _prompt(output: Any, source: Any, guidance: str, reasoning: bool) -> mdl.Prompt[Any]:
+    return mdl.prompt(output=output, input=source, instruction=guidance, reasoning=reasoning)

@@ -8,27 +8,36 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from conduit import mdl
 from conduit.compute import ComputeProvider
-from conduit.errors import ConduitError, DeploymentStopped, NoReplica, RequestTimeout
+from conduit.errors import AnswerError, DeploymentStopped, NoReplica, ReplicaLost, RequestTimeout
 from conduit.lmlite import substitute
+from conduit.lmlite.channels import ThinkingFilter, check_not_refused, spoken
 from conduit.lmlite.client import Client
 from conduit.lmlite.config import ResourceConfig
 from conduit.lmlite.deployment import Deployment
 from conduit.lmlite.dispatch import Emit, dispatch
-from conduit.lmlite.metering import Meter
+from conduit.lmlite.metering import Meter, code_of
 from conduit.lmlite.pool import Pool
 from conduit.lmlite.portal import Portal, portal
+from conduit.lmlite.reply import Reply
 from conduit.lmlite.request import LMReply, LMRequest
 from conduit.lmlite.site import Site, open_site
 from conduit.lmlite.typed import ask
 from conduit.settings import Settings
 
 T = TypeVar("T")
+
+EmitOfAttempt = Callable[[int, str], None]
+"""Takes the number of an attempt, from 1, and a piece of its answer."""
+
+_PIECE_CHARS = 4
 
 _clients: dict[int, tuple[Portal, Client]] = {}  # one, of this process's portal
 
@@ -51,53 +60,90 @@ class Caller:
                 self._opened = home, site, Deployment(site, _client(home), self._config)
         return self._opened[2]
 
-    async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> str:
+    async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> Reply[str]:
         """The answer's text; its pieces also go to ``emit`` as they come."""
         return await self._metered(request, lambda meter: self._text(request, timeout_s, emit, meter))
 
-    async def value(self, prompt: mdl.Prompt[T], request: LMRequest, timeout_s: float | None) -> T:
-        """The answer as a value of the prompt's type."""
-        return await self._metered(request, lambda meter: self._value(prompt, request, timeout_s, meter))
+    async def value(
+        self,
+        prompt: mdl.Prompt[T],
+        request: LMRequest,
+        timeout_s: float | None,
+        emit: EmitOfAttempt | None = None,
+    ) -> Reply[T]:
+        """The answer as a value of the prompt's type; the pieces of each attempt also go to ``emit``."""
+        return await self._metered(
+            request, lambda meter: self._value(prompt, request, timeout_s, emit, meter)
+        )
 
     async def _text(
         self, request: LMRequest, timeout_s: float | None, emit: Emit | None, meter: Meter
-    ) -> str:
-        return (await self._send(request, timeout_s or self._settings.request_timeout_s, meter, emit)).text
+    ) -> Reply[str]:
+        await self._ready()
+        limit_s = timeout_s or self._settings.request_timeout_s
+        passed = None if emit is None else ThinkingFilter(emit)
+        reply = await self._send(request, limit_s, meter, None if passed is None else passed.feed)
+        try:
+            check_not_refused(request, reply)
+            answer = spoken(request, reply)
+        except AnswerError as error:
+            meter.refused(error)
+            raise
+        if emit is not None and passed is not None:
+            if answer.text.strip() and not reply.text.strip():
+                emit(answer.text)  # it came in the reasoning channel
+            else:
+                passed.end()
+        return Reply(answer.text, answer.reasoning, (), meter.attempts, answer.finish_reason)
 
     async def _value(
-        self, prompt: mdl.Prompt[T], request: LMRequest, timeout_s: float | None, meter: Meter
-    ) -> T:
+        self,
+        prompt: mdl.Prompt[T],
+        request: LMRequest,
+        timeout_s: float | None,
+        emit: EmitOfAttempt | None,
+        meter: Meter,
+    ) -> Reply[T]:
+        await self._ready()  # before the clock starts: a cold start has its own deadline
         limit_s = timeout_s or self._settings.request_timeout_s
-        if substitute.current() is None:
-            await self.ready_pool()  # before the clock starts: a cold start has its own deadline
         deadline = time.monotonic() + limit_s
+        numbers, losses = count(1), 0
 
-        async def send(attempt: LMRequest) -> LMReply:
-            # Each retry gets what the ones before have left.
-            remaining_s = deadline - time.monotonic()
-            if remaining_s <= 0:
-                raise RequestTimeout(
-                    f"No valid answer for {request.model_id} within {limit_s:g} s.",
-                    hint="Give timeout_s=..., or set CONDUIT_REQUEST_TIMEOUT_S.",
-                    model_id=request.model_id,
-                    timeout_s=limit_s,
-                )
-            return await self._send(attempt, remaining_s, meter)
+        async def send(asked: LMRequest) -> LMReply:
+            nonlocal losses
+            while True:
+                # Each attempt gets what the ones before have left.
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0:
+                    raise _too_late(request, limit_s)
+                pieces = None if emit is None else _Pieces(emit, next(numbers))
+                try:
+                    return await self._send(asked, remaining_s, meter, pieces)
+                except ReplicaLost:
+                    losses += 1
+                    if pieces is None or not pieces.begun or not await self._others_live(losses):
+                        raise
 
-        parsed = await ask(prompt, request, send)
-        meter.repairs = len(parsed.repairs)
-        return parsed.value
+        return await ask(prompt, request, send, meter)
 
-    async def _send(
-        self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None = None
-    ) -> LMReply:
+    async def _others_live(self, losses: int) -> bool:
+        """Whether a partial answer that was lost may be begun again: it was no promise, unlike a text's pieces."""
+        pool = (await self.deployment()).pool
+        return pool is not None and losses <= len(pool.replicas) > len(pool.aside())
+
+    async def _ready(self) -> None:
+        if substitute.current() is None:
+            await self.ready_pool()
+
+    async def _send(self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None) -> LMReply:
         fake = substitute.current()
-        reply = (
-            await self._send_to_replica(request, timeout_s, emit)
-            if fake is None
-            else await _send_to_substitute(fake, request, timeout_s, emit)
-        )
-        meter.add(reply)
+        with meter.attempt():
+            reply = (
+                await self._send_to_replica(request, timeout_s, emit)
+                if fake is None
+                else await _send_to_substitute(fake, request, timeout_s, emit)
+            )
+        meter.answered(reply)
         return reply
 
     async def _send_to_replica(self, request: LMRequest, timeout_s: float, emit: Emit | None) -> LMReply:
@@ -133,11 +179,8 @@ class Caller:
         meter, error_code = Meter(request), None
         try:
             return await work(meter)
-        except ConduitError as error:
-            error_code = error.code
-            raise
         except BaseException as error:
-            error_code = type(error).__name__
+            error_code = code_of(error)
             raise
         finally:
             self._log(meter, error_code)
@@ -149,6 +192,31 @@ class Caller:
         _, site, deployment = self._opened
         cost_usd = 0.0 if self._config.provider is ComputeProvider.LOCAL else None
         site.store.log_call(meter.row(error=error_code, deployment_key=deployment.key, cost_usd=cost_usd))
+
+
+class _Pieces:
+    """Hands the pieces of one attempt on under its number.
+
+    Attributes:
+        begun: There was one.
+    """
+
+    def __init__(self, emit: EmitOfAttempt, attempt: int) -> None:
+        self._emit, self._attempt = emit, attempt
+        self.begun = False
+
+    def __call__(self, piece: str) -> None:
+        self.begun = True
+        self._emit(self._attempt, piece)
+
+
+def _too_late(request: LMRequest, limit_s: float) -> RequestTimeout:
+    return RequestTimeout(
+        f"No valid answer for {request.model_id} within {limit_s:g} s.",
+        hint="Give timeout_s=..., or set CONDUIT_REQUEST_TIMEOUT_S.",
+        model_id=request.model_id,
+        timeout_s=limit_s,
+    )
 
 
 def _client(home: Portal) -> Client:
@@ -173,6 +241,16 @@ async def _send_to_substitute(
             timeout_s=timeout_s,
         ) from error
     if emit is not None:
-        for piece in re.findall(r"\S+\s*|\s+", reply.text):
+        for piece in _pieces(request, reply.text):
             emit(piece)
+            await (
+                anyio.lowlevel.checkpoint()
+            )  # so that a reader that leaves ends it here, as in a real stream
     return reply
+
+
+def _pieces(request: LMRequest, text: str) -> list[str]:
+    # Words of a text; of JSON, which may be one long word, a few characters at a time, as tokens are.
+    if request.output is None:
+        return re.findall(r"\S+\s*|\s+", text)
+    return [text[start : start + _PIECE_CHARS] for start in range(0, len(text), _PIECE_CHARS)]

@@ -16,6 +16,7 @@ import anyio
 import httpx
 
 from conduit.errors import ConduitError, NoReplica, ReplicaLost, RequestRefused
+from conduit.lmlite.completion import Completion
 from conduit.lmlite.lanes import Lanes
 from conduit.lmlite.pool import Replica
 from conduit.lmlite.refusals import refusal
@@ -23,6 +24,7 @@ from conduit.lmlite.request import LMReply, LMRequest
 
 _CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 2.0
+_NO_CHAT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,16 @@ class Client:
             response = await self._http.send(self._request(replica, request, stream=False))
         if response.status_code != 200:
             raise _refused(response, response.content, replica, request)
+        completion = Completion()
         try:
-            body = json.loads(response.content)
-            choice, usage = body["choices"][0], body.get("usage") or {}
-            return LMReply(
-                text=choice["message"]["content"] or "",
-                finish_reason=choice["finish_reason"],
-                prompt_tokens=usage.get("prompt_tokens", 0),
-                completion_tokens=usage.get("completion_tokens", 0),
-                replica=replica.node_id,
-            )
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+            completion.whole(json.loads(response.content))
+        except _NO_CHAT as error:
             raise _no_chat(replica, request, response.content) from error
+        return completion.reply(replica.node_id)
 
     async def stream(self, replica: Replica, request: LMRequest, emit: Callable[[str], None]) -> LMReply:
         """Sends the request and hands each piece of text to ``emit`` as it comes."""
-        parts: list[str] = []
-        usage: dict[str, Any] = {}
-        reason, done = "", False
+        completion, done = Completion(), False
         http_request = self._request(replica, request, stream=True)
         async with _connection(replica, request):
             response = await self._http.send(http_request, stream=True)
@@ -92,24 +86,13 @@ class Client:
                     if (data := line[5:].strip()) == "[DONE]":
                         done = True
                         break
-                    event = _event(data, replica, request)
-                    usage = event.get("usage") or usage
-                    for choice in event.get("choices", ()):
-                        reason = choice.get("finish_reason") or reason
-                        if text := (choice.get("delta") or {}).get("content"):
-                            parts.append(text)
-                            emit(text)
+                    if text := _taken(completion, data, replica, request):
+                        emit(text)
             finally:
                 await response.aclose()
         if not done:
             raise _lost(replica, request, "its stream ended before [DONE]")
-        return LMReply(
-            text="".join(parts),
-            finish_reason=reason or "stop",
-            prompt_tokens=usage.get("prompt_tokens", 0),
-            completion_tokens=usage.get("completion_tokens", 0),
-            replica=replica.node_id,
-        )
+        return completion.reply(replica.node_id)
 
     async def readiness(self, replica: Replica) -> Readiness:
         """Asks the replica how it is; never raises for what it answers or does not."""
@@ -200,16 +183,16 @@ def _refused(response: httpx.Response, body: bytes, replica: Replica, request: L
     )
 
 
-def _event(data: str, replica: Replica, request: LMRequest) -> dict[str, Any]:
+def _taken(completion: Completion, data: str, replica: Replica, request: LMRequest) -> str:
     try:
         event = json.loads(data)
-    except ValueError as error:
+        failed = bool(event.get("error"))
+        text = "" if failed else completion.event(event)
+    except _NO_CHAT as error:
         raise _no_chat(replica, request, data.encode()) from error
-    if not isinstance(event, dict):
-        raise _no_chat(replica, request, data.encode())
-    if "error" in event:
+    if failed:
         raise refusal(500, data.encode(), {}, model_id=request.model_id, replica=replica.node_id)
-    return event
+    return text
 
 
 def _no_chat(replica: Replica, request: LMRequest, body: bytes) -> RequestRefused:

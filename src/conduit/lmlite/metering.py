@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
+from conduit.errors import AnswerError, ConduitError, OutputInvalid
 from conduit.lmlite.request import LMReply, LMRequest, flow_run_id
-from conduit.store import ModelCall
+from conduit.store import Attempt, ModelCall
 
 
 @dataclass
@@ -17,39 +20,75 @@ class Meter:
 
     request: LMRequest
     started_at: float = field(default_factory=time.time)
-    repairs: int = 0
     _begun: float = field(default_factory=time.perf_counter)
-    _prompt_tokens: int = 0
-    _completion_tokens: int = 0
-    _attempts: int = 0
-    _replica: str | None = None
+    _attempts: list[Attempt] = field(default_factory=list)
 
-    def add(self, reply: LMReply) -> None:
-        """Counts one answer, used or not."""
-        self._prompt_tokens += reply.prompt_tokens
-        self._completion_tokens += reply.completion_tokens
-        self._attempts += reply.attempts
-        self._replica = reply.replica
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts so far."""
+        return tuple(self._attempts)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Counts what happens inside as one attempt; ``answered`` tells what came of it."""
+        begun = time.perf_counter()
+        self._attempts.append(Attempt())
+        try:
+            yield
+        except BaseException as error:
+            self._change(error=code_of(error))
+            raise
+        finally:
+            self._change(latency_s=time.perf_counter() - begun)
+
+    def answered(self, reply: LMReply) -> None:
+        """Counts an answer, used or not."""
+        self._change(
+            sent=reply.attempts,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            finish_reason=reply.finish_reason,
+            replica=reply.replica,
+        )
+
+    def taken(self, repairs: Sequence[str] = ()) -> None:
+        """Notes that the last answer was taken, after these repairs."""
+        self._change(repairs=tuple(repairs))
+
+    def refused(self, error: AnswerError) -> None:
+        """Notes why the last answer was not taken."""
+        problems = len(error.errors) if isinstance(error, OutputInvalid) else 0
+        self._change(error=error.code, problems=problems)
 
     def row(self, *, error: str | None, deployment_key: str, cost_usd: float | None) -> ModelCall:
         """The row, once the call has ended."""
+        replicas = [attempt.replica for attempt in self._attempts if attempt.replica is not None]
         return ModelCall(
             started_at=self.started_at,
             model_id=self.request.model_id,
             block=self.request.block,
             inputs_hash=_hash(self.request),
-            prompt_tokens=self._prompt_tokens,
-            completion_tokens=self._completion_tokens,
+            prompt_tokens=sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
+            completion_tokens=sum(attempt.completion_tokens or 0 for attempt in self._attempts),
             latency_s=time.perf_counter() - self._begun,
-            replica=self._replica,
-            attempts=max(1, self._attempts),
-            repairs=self.repairs,
+            replica=replicas[-1] if replicas else None,
+            attempts=max(1, sum(attempt.sent for attempt in self._attempts)),
+            repairs=len(self._attempts[-1].repairs) if self._attempts else 0,
             cost_usd=cost_usd,
             error=error,
             flow_run_id=flow_run_id.get(),
             deployment_key=deployment_key,
             request_id=self.request.request_id,
+            attempt_log=self.attempts,
         )
+
+    def _change(self, **changes: object) -> None:
+        self._attempts[-1] = replace(self._attempts[-1], **changes)  # type: ignore[arg-type] # its own fields
+
+
+def code_of(error: BaseException) -> str:
+    """The error's name in the run log."""
+    return error.code if isinstance(error, ConduitError) else type(error).__name__
 
 
 def _hash(request: LMRequest) -> str:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Message = Mapping[str, Any]
+
+ReasoningField = Literal["beside", "around"] | None
+"""``beside`` the value's own fields, or in an object ``around`` the value."""
 
 flow_run_id: ContextVar[str | None] = ContextVar("conduit_flow_run_id", default=None)
 """The flow run that the current call belongs to, for the run log; whoever runs flows sets it."""
@@ -50,6 +53,7 @@ class LMRequest:
         values: Input of a typed call: a mapping of arguments, or one value.
         schema: JSON Schema of the answer, as the type says it.
         response_format: The same as it is sent, lowered to what the engine's grammar takes.
+        reasoning: Where the answer is to have a field for reasoning, if anywhere; ``schema`` has it too.
         sampling: How the answer is drawn.
         request_id: Stands in the run log and in the server's log.
     """
@@ -61,8 +65,14 @@ class LMRequest:
     values: Any = None
     schema: Mapping[str, Any] | None = None
     response_format: Mapping[str, Any] | None = None
+    reasoning: ReasoningField = None
     sampling: Sampling = field(default=GREEDY)
     request_id: str = ""
+
+    @property
+    def caller(self) -> str:
+        """Who asks, for messages: the block, or else the model's id."""
+        return self.block or self.model_id
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,14 @@ class LMReply:
 
     Attributes:
         text: What the model wrote.
-        finish_reason: OpenAI's: ``stop``, or ``length`` when the token limit cut it.
+        finish_reason: OpenAI's: ``stop``, ``length`` when the token limit cut it, ``content_filter`` when the
+            engine held the answer back.
         prompt_tokens: Of the request.
-        completion_tokens: Of the answer.
+        completion_tokens: Of the answer, the reasoning included.
         replica: The node that gave it.
         attempts: Times the request was sent, to whichever replica.
+        reasoning: What the model thought before, where the engine tells that apart.
+        refusal: Its words when it declined to answer.
     """
 
     text: str
@@ -84,3 +97,5 @@ class LMReply:
     completion_tokens: int = 0
     replica: str | None = None
     attempts: int = 1
+    reasoning: str = ""
+    refusal: str | None = None

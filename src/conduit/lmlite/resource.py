@@ -5,18 +5,24 @@ Nothing is decided here: every method hands over to ``calling`` on the portal's 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import queue
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
 from conduit import mdl
-from conduit.lmlite.arguments import SamplingOptions, call_prompt, chat_request, sampling, value_request
+from conduit.lmlite import streams
+from conduit.lmlite.arguments import (
+    Asked,
+    ChatArguments,
+    SamplingOptions,
+    ValueArguments,
+    call,
+    sampling,
+    value_request,
+)
 from conduit.lmlite.batch import Errors, run_batch
 from conduit.lmlite.life_cycle import LifeCycle
-from conduit.lmlite.portal import portal
-from conduit.lmlite.request import LMRequest, Message
+from conduit.lmlite.reply import Reply
 
 T = TypeVar("T")
 
@@ -29,97 +35,65 @@ class LMLiteResource(LifeCycle):
     """
 
     @overload
-    def __call__(
-        self,
-        *,
-        output: type[T],
-        model_id: str | None = None,
-        messages: None = None,
-        system_message: None = None,
-        input: Any = None,
-        guidance: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> T: ...
+    def __call__(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> T: ...
     @overload
-    def __call__(
-        self,
-        *,
-        model_id: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system_message: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> str: ...
+    def __call__(self, **arguments: Unpack[ChatArguments]) -> str: ...
     def __call__(self, **arguments: Any) -> Any:
         """Calls a model and waits: text for ``messages``, a value for ``output``.
 
         Args:
-            **arguments: As of ``acall``.
+            **arguments: ``ChatArguments``, or ``output`` and ``ValueArguments``.
         """
         return self._wait(self._call, arguments)
 
     @overload
-    async def acall(
-        self,
-        *,
-        output: type[T],
-        model_id: str | None = None,
-        messages: None = None,
-        system_message: None = None,
-        input: Any = None,
-        guidance: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> T: ...
+    async def acall(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> T: ...
     @overload
-    async def acall(
-        self,
-        *,
-        model_id: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system_message: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> str: ...
+    async def acall(self, **arguments: Unpack[ChatArguments]) -> str: ...
     async def acall(self, **arguments: Any) -> Any:
         """Calls a model: text for ``messages``, a value for ``output``.
 
         Args:
-            **arguments: ``model_id`` (may be left out when there is one model); either ``messages`` and
-                ``system_message``, or ``input`` (a typed value), ``output`` (a type) and ``guidance`` (what to
-                do); ``timeout_s`` for the answer once the deployment is up; ``temperature`` (0), ``max_tokens``,
-                ``stop``, ``seed``, ``top_p``.
+            **arguments: ``ChatArguments``, or ``output`` (a type) and ``ValueArguments``.
 
         Raises:
             ArgumentInvalid: The arguments make no call.
             OutputInvalid: The answers did not fit ``output``, the retries' neither.
-            OutputTruncated: The token limit cut the typed answer.
+            OutputTruncated: The token limit cut the typed answer, or a chat's thinking before an answer began.
+            OutputRefused: The model declined to answer.
             ModelError: The model could not be asked, or refused.
         """
         return await self._await(self._call, arguments)
 
-    async def _call(self, arguments: Mapping[str, Any]) -> Any:
-        return await self._called(**arguments)
+    @overload
+    def reply(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> Reply[T]: ...
+    @overload
+    def reply(self, **arguments: Unpack[ChatArguments]) -> Reply[str]: ...
+    def reply(self, **arguments: Any) -> Reply[Any]:
+        """Calls a model as the object itself does, and gives the value with its reasoning, repairs and attempts.
 
-    async def _called(
-        self,
-        *,
-        model_id: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system_message: str | None = None,
-        input: Any = None,
-        output: Any = None,
-        guidance: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Any:
-        model, drawn = self.model_id_of(model_id), sampling(**options)
-        if output is None and input is None and guidance is None:
-            return await self._caller.text(chat_request(model, messages, system_message, drawn), timeout_s)
-        others = {"messages": messages, "system_message": system_message}
-        prompt = call_prompt(output, input, guidance, others=others)
-        return await self._caller.value(prompt, value_request(model, prompt, input, drawn), timeout_s)
+        Args:
+            **arguments: ``ChatArguments``, or ``output`` and ``ValueArguments``.
+        """
+        reply: Reply[Any] = self._wait(self._reply, arguments)
+        return reply
+
+    @overload
+    async def areply(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> Reply[T]: ...
+    @overload
+    async def areply(self, **arguments: Unpack[ChatArguments]) -> Reply[str]: ...
+    async def areply(self, **arguments: Any) -> Reply[Any]:
+        """``reply`` for coroutines."""
+        return await self._await(self._reply, arguments)
+
+    async def _call(self, arguments: Mapping[str, Any]) -> Any:
+        return (await self._reply(arguments)).value
+
+    async def _reply(self, arguments: Mapping[str, Any]) -> Reply[Any]:
+        asked = call(self.model_id_of, **arguments)
+        if asked.prompt is None:
+            return await self._caller.text(asked.request, asked.timeout_s)
+        return await self._caller.value(asked.prompt, asked.request, asked.timeout_s)
 
     async def answer(
         self,
@@ -142,7 +116,8 @@ class LMLiteResource(LifeCycle):
             **options: Sampling.
         """
         request = value_request(self.model_id_of(model_id), prompt, values, sampling(**options), block)
-        return await self._await(self._caller.value, prompt, request, timeout_s)
+        reply: Reply[T] = await self._await(self._caller.value, prompt, request, timeout_s)
+        return reply.value
 
     def answer_sync(
         self,
@@ -156,62 +131,83 @@ class LMLiteResource(LifeCycle):
     ) -> T:
         """``answer`` for threads."""
         request = value_request(self.model_id_of(model_id), prompt, values, sampling(**options), block)
-        value: T = self._wait(self._caller.value, prompt, request, timeout_s)
-        return value
+        reply: Reply[T] = self._wait(self._caller.value, prompt, request, timeout_s)
+        return reply.value
 
+    def answer_stream(
+        self,
+        prompt: mdl.Prompt[T],
+        values: Any,
+        *,
+        model_id: str | None = None,
+        block: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Generator[mdl.Partial[T] | T, None, None]:
+        """``answer_sync`` as a stream: see ``stream``."""
+        request = value_request(self.model_id_of(model_id), prompt, values, sampling(**options), block)
+        return streams.values(prompt, self._streaming(Asked(request, prompt, timeout_s)))
+
+    def answer_astream(
+        self,
+        prompt: mdl.Prompt[T],
+        values: Any,
+        *,
+        model_id: str | None = None,
+        block: str | None = None,
+        timeout_s: float | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> AsyncGenerator[mdl.Partial[T] | T, None]:
+        """``answer_stream`` for coroutines."""
+        request = value_request(self.model_id_of(model_id), prompt, values, sampling(**options), block)
+        return streams.avalues(prompt, self._streaming(Asked(request, prompt, timeout_s)))
+
+    @overload
     def stream(
-        self,
-        *,
-        model_id: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system_message: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Iterator[str]:
-        """The answer to ``messages`` in pieces as they come. Closing the iterator cancels the request."""
-        request = chat_request(self.model_id_of(model_id), messages, system_message, sampling(**options))
-        return self._pieces(request, timeout_s)
+        self, *, output: type[T], **arguments: Unpack[ValueArguments]
+    ) -> Generator[mdl.Partial[T] | T, None, None]: ...
+    @overload
+    def stream(self, **arguments: Unpack[ChatArguments]) -> Generator[str, None, None]: ...
+    def stream(self, **arguments: Any) -> Generator[Any, None, None]:
+        """The answer as it comes: pieces of text for ``messages``; for ``output`` partial values, then the value.
 
-    def _pieces(self, request: LMRequest, timeout_s: float | None) -> Iterator[str]:
-        portal().refuse_own_thread()
-        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        future = portal().submit(self._caller.text, request, timeout_s, pieces.put)
-        future.add_done_callback(lambda _: pieces.put(None))
-        try:
-            while (piece := pieces.get()) is not None:
-                yield piece
-            future.result()
-        finally:
-            future.cancel()
+        A typed answer that does not fit is asked for again, and its partial values come anew with the next
+        ``attempt``. The request begins with the first event that is asked for; closing the generator ends it,
+        down to the engine.
 
+        Args:
+            **arguments: As of ``acall``, which tells what is raised.
+        """
+        asked = call(self.model_id_of, **arguments)
+        if asked.prompt is None:
+            return streams.events(partial(self._caller.text, asked.request, asked.timeout_s))
+        return streams.values(asked.prompt, self._streaming(asked))
+
+    @overload
     def astream(
-        self,
-        *,
-        model_id: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system_message: str | None = None,
-        timeout_s: float | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> AsyncIterator[str]:
+        self, *, output: type[T], **arguments: Unpack[ValueArguments]
+    ) -> AsyncGenerator[mdl.Partial[T] | T, None]: ...
+    @overload
+    def astream(self, **arguments: Unpack[ChatArguments]) -> AsyncGenerator[str, None]: ...
+    def astream(self, **arguments: Any) -> AsyncGenerator[Any, None]:
         """``stream`` for coroutines."""
-        request = chat_request(self.model_id_of(model_id), messages, system_message, sampling(**options))
-        return self._apieces(request, timeout_s)
+        asked = call(self.model_id_of, **arguments)
+        if asked.prompt is None:
+            return streams.aevents(partial(self._caller.text, asked.request, asked.timeout_s))
+        return streams.avalues(asked.prompt, self._streaming(asked))
 
-    async def _apieces(self, request: LMRequest, timeout_s: float | None) -> AsyncIterator[str]:
-        loop, pieces = asyncio.get_running_loop(), asyncio.Queue[str | None]()
+    def _streaming(self, asked: Asked) -> streams.Work[tuple[int, str] | Reply[Any]]:
+        """Work that hands out the pieces of each attempt, and at the end the reply."""
+        prompt = asked.prompt
+        assert prompt is not None
 
-        def put(piece: str | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed meanwhile
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+        async def work(emit: Callable[[tuple[int, str] | Reply[Any]], None]) -> None:
+            def piece(attempt: int, text: str) -> None:
+                emit((attempt, text))
 
-        future = portal().submit(self._caller.text, request, timeout_s, put)
-        future.add_done_callback(lambda _: put(None))
-        try:
-            while (piece := await pieces.get()) is not None:
-                yield piece
-            future.result()
-        finally:
-            future.cancel()
+            emit(await self._caller.value(prompt, asked.request, asked.timeout_s, piece))
+
+        return work
 
     def batch(self, calls: Sequence[Mapping[str, Any]], *, errors: Errors = "raise") -> list[Any]:
         """Makes many calls, as many at a time as the replicas take; results in order.

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
+import anyio.to_thread
+
 from conduit import mdl
-from conduit.errors import OutputInvalid, OutputTruncated, PromptTooLong
-from conduit.lmlite.request import GREEDY, LMReply, LMRequest, Message, Sampling
+from conduit.errors import AnswerError, OutputInvalid, OutputTruncated, PromptTooLong
+from conduit.lmlite.channels import check_not_refused, written
+from conduit.lmlite.metering import Meter
+from conduit.lmlite.reply import Reply
+from conduit.lmlite.request import GREEDY, LMReply, LMRequest, Message, ReasoningField, Sampling
+from conduit.mdl.answer import split_thinking
+from conduit.mdl.form import Record
 
 T = TypeVar("T")
 
 RETRIES = 2
 _QUOTED_ERRORS = 8
+_LONG_ANSWER = 4_096  # characters; to read and repair more holds up the other calls for milliseconds
+_MISPLACED = mdl.Repair("reasoning-channel", "", 1)
 
 
 def typed_request(
@@ -37,51 +47,91 @@ def typed_request(
         values=values,
         schema=prompt.schema,
         response_format=_response_format(prompt),
+        reasoning=reasoning_field(prompt),
         sampling=sampling,
         request_id=request_id,
     )
 
 
+def reasoning_field(prompt: mdl.Prompt[Any]) -> ReasoningField:
+    """Where the prompt asks for reasoning."""
+    if not prompt.reasoning:
+        return None
+    root = prompt.asked.root
+    assert isinstance(root, Record)
+    return "around" if any(member.form is prompt.output_form.root for member in root.members) else "beside"
+
+
 async def ask(
-    prompt: mdl.Prompt[T], request: LMRequest, send: Callable[[LMRequest], Awaitable[LMReply]]
-) -> mdl.Parsed[T]:
+    prompt: mdl.Prompt[T],
+    request: LMRequest,
+    send: Callable[[LMRequest], Awaitable[LMReply]],
+    meter: Meter,
+) -> Reply[T]:
     """Sends the request until its answer is a value; at most ``RETRIES`` times again.
 
-    Only an answer that does not fit is asked for again. One that the token limit cut would be cut again.
+    Only an answer that does not fit is asked for again. One that the token limit cut would be cut again, and a
+    model that declined would decline again.
+
+    Args:
+        prompt: What the answer is read by.
+        request: The first request. A further one repeats its messages and adds the bad answer and its errors.
+        send: Sends a request; what it raises ends the call.
+        meter: Told what became of each answer.
 
     Raises:
         OutputInvalid: The last answer does not fit either.
         OutputTruncated: The token limit cut an answer.
+        OutputRefused: The model declined to answer.
         ModelError: As ``send`` raises it.
     """
     attempt = 1
     reply = await send(request)
     while True:
         try:
-            return prompt.parse(reply.text, truncated=reply.finish_reason == "length")
-        except OutputTruncated as error:
-            raise OutputTruncated(
-                f"{_caller(request)}: {error.message}",
-                hint=error.hint,
-                raw=error.raw,
-                attempts=attempt,
-                completion_tokens=reply.completion_tokens,
-            ) from error
-        except OutputInvalid as error:
+            return await _read(prompt, request, reply, attempt, meter)
+        except AnswerError as error:
+            meter.refused(error)
+            if not isinstance(error, OutputInvalid):
+                raise
             if attempt > RETRIES:
                 raise _final(request, error, attempt) from error
-            attempt += 1
-            try:
-                reply = await send(_with_correction(request, error))
-            except PromptTooLong:
-                # The quoted answer does not fit beside the prompt: what is to be told is the answer's fault.
-                raise _final(request, error, attempt - 1) from error
+            invalid = error
+        attempt += 1
+        try:
+            reply = await send(_with_correction(request, invalid))
+        except PromptTooLong:
+            # The quoted answer does not fit beside the prompt: what is to be told is the answer's fault.
+            raise _final(request, invalid, attempt - 1) from invalid
+
+
+async def _read(
+    prompt: mdl.Prompt[T], request: LMRequest, reply: LMReply, attempt: int, meter: Meter
+) -> Reply[T]:
+    check_not_refused(request, reply, attempt)
+    reply, misplaced = written(reply)
+    parse = partial(prompt.parse, reply.text, truncated=reply.finish_reason == "length")
+    try:
+        parsed = await anyio.to_thread.run_sync(parse) if len(reply.text) > _LONG_ANSWER else parse()
+    except OutputTruncated as error:
+        raise OutputTruncated(
+            f"{request.caller}: {error.message}",
+            hint=error.hint,
+            raw=error.raw,
+            attempts=attempt,
+            completion_tokens=reply.completion_tokens,
+            partial=error.partial,
+        ) from error
+    repairs = (_MISPLACED, *parsed.repairs) if misplaced else parsed.repairs
+    meter.taken([repair.kind for repair in repairs])
+    reasoning = "\n".join(filter(None, (reply.reasoning, parsed.reasoning)))
+    return Reply(parsed.value, reasoning, repairs, meter.attempts)
 
 
 def _with_correction(request: LMRequest, error: OutputInvalid) -> LMRequest:
     lines = "\n".join(f"- {line}" for line in error.errors[:_QUOTED_ERRORS])
     correction: tuple[Message, ...] = (
-        {"role": "assistant", "content": error.raw},
+        {"role": "assistant", "content": split_thinking(error.raw)[1]},
         {"role": "user", "content": f"That is not valid:\n{lines}\nAnswer again with JSON of type OUTPUT."},
     )
     return replace(request, messages=(*request.messages, *correction))
@@ -90,16 +140,12 @@ def _with_correction(request: LMRequest, error: OutputInvalid) -> LMRequest:
 def _final(request: LMRequest, error: OutputInvalid, attempts: int) -> OutputInvalid:
     times = f"after {attempts} attempts" if attempts > 1 else "at the first attempt"
     return OutputInvalid(
-        f"{_caller(request)}: no valid answer {times}. {error.message}",
+        f"{request.caller}: no valid answer {times}. {error.message}",
         hint=error.hint,
         raw=error.raw,
         errors=error.errors,
         attempts=attempts,
     )
-
-
-def _caller(request: LMRequest) -> str:
-    return request.block or request.model_id
 
 
 _formats: dict[str, dict[str, Any]] = {}

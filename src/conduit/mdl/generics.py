@@ -22,7 +22,7 @@ class Scope:
     """
 
     variables: Mapping[Any, Any] = field(default_factory=dict)
-    naming: Naming = Naming()
+    naming: Naming = field(default_factory=Naming)
 
 
 def closed(source: Any, variables: Mapping[Any, Any]) -> Any:

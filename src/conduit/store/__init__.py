@@ -7,6 +7,7 @@ process.
 from __future__ import annotations
 
 from conduit.store.base import (
+    Attempt,
     Declaration,
     DeploymentRecord,
     DeploymentState,
@@ -17,6 +18,7 @@ from conduit.store.base import (
 from conduit.store.store import Store, open_store
 
 __all__ = [
+    "Attempt",
     "Declaration",
     "DeploymentRecord",
     "DeploymentState",

@@ -85,6 +85,32 @@ class Declaration:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One answer that a model call asked for. Never its text.
+
+    Attributes:
+        sent: How often it was sent; a request whose replica is lost goes to another one.
+        prompt_tokens: As the engine counted them; None where it never told, such as for a stream that was left.
+        completion_tokens: The same of the answer, thinking included.
+        finish_reason: The engine's; None without a whole answer.
+        problems: Lines of errors that the answer was refused with.
+        repairs: Kinds of the repairs that made the answer readable.
+        replica: Id of the node that answered.
+        error: The error's ``code``; None when the answer was taken.
+    """
+
+    sent: int = 1
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_s: float = 0.0
+    finish_reason: str | None = None
+    problems: int = 0
+    repairs: tuple[str, ...] = ()
+    replica: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelCall:
     """A row of ``model_call``, the run log: one model call with all its attempts. Never its text.
 
@@ -94,7 +120,9 @@ class ModelCall:
         inputs_hash: Hash of prompt and values, to see that two calls were the same.
         replica: Id of the node that answered last.
         attempts: Requests sent; tokens are the sum over all of them.
+        repairs: Of the answer that was taken.
         error: The error's ``code``; None when a value was returned.
+        attempt_log: The answers asked for, first to last; an invalid one is asked for again.
     """
 
     started_at: float
@@ -112,3 +140,4 @@ class ModelCall:
     flow_run_id: str | None = None
     deployment_key: str | None = None
     request_id: str | None = None
+    attempt_log: tuple[Attempt, ...] = ()

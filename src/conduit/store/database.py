@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from conduit.errors import MissingDependency, StoreUnavailable
-from conduit.store import tables
+from conduit.store import tables, upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ class Database:
     def _lay_out(self) -> None:
         with self.write() as connection:
             tables.metadata.create_all(connection)
-            version = connection.scalar(select(tables.layout.c.version))
+            version = connection.scalar(select(tables.layout.c.version).with_for_update())
             if version is None:
                 connection.execute(insert(tables.layout).values(version=tables.LAYOUT))
             elif version > tables.LAYOUT:
@@ -97,6 +97,8 @@ class Database:
                     hint="Upgrade Conduit, or set CONDUIT_DATA_DIR to another folder.",
                     path=self.location,
                 )
+            elif version < tables.LAYOUT:
+                upgrades.bring_up(connection, version)
 
     @contextmanager
     def _alone(self, file: str | None) -> Iterator[None]:

@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 
 from conduit.store import declarations, deployments, node_life, tables
 from conduit.store.base import (
+    Attempt,
     Declaration,
     DeploymentRecord,
     DeploymentState,
@@ -199,7 +200,7 @@ class Store:
                 query = query.where(column == value)
         query = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
         with self._database.read() as connection:
-            return [ModelCall(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - public
+            return [_call(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001 - public
 
     def close(self) -> None:
         """Writes what is queued and closes the connections; a later use opens them again."""
@@ -208,11 +209,21 @@ class Store:
 
     def _write_calls(self, calls: Sequence[ModelCall]) -> None:
         with self._database.write() as connection:
-            connection.execute(insert(tables.model_call), [vars(call) for call in calls])
+            connection.execute(insert(tables.model_call), [_row(call) for call in calls])
 
     def _begin_after_fork(self) -> None:
         self._database.drop_after_fork()
         self._run_log.restart_after_fork()
+
+
+def _row(call: ModelCall) -> dict[str, Any]:
+    return vars(call) | {"attempt_log": [vars(attempt) for attempt in call.attempt_log]}
+
+
+def _call(row: dict[str, Any]) -> ModelCall:
+    # Rows that an older Conduit wrote have no attempts.
+    attempts = [Attempt(**each | {"repairs": tuple(each["repairs"])}) for each in row["attempt_log"] or ()]
+    return ModelCall(**row | {"attempt_log": tuple(attempts)})
 
 
 _open: dict[str, Store] = {}

@@ -16,8 +16,8 @@ from sqlalchemy import (
     Text,
 )
 
-LAYOUT = 1
-"""Raised with every change of the tables, together with the step that brings older databases up to it."""
+LAYOUT = 2
+"""Raised with every change of the tables, together with the step in ``upgrades`` that leads up to it."""
 
 metadata = MetaData()
 
@@ -83,5 +83,6 @@ model_call = Table(
     Column("flow_run_id", String(64)),
     Column("deployment_key", Text),
     Column("request_id", Text),
+    Column("attempt_log", JSON),
     Index("ix_model_call_flow_run", "flow_run_id"),
 )

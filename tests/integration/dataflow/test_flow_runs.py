@@ -6,22 +6,20 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from conduit import LMLite, ModelConfig, override
 from conduit.dataflow import ItemFailure, block, require_server
 from conduit.errors import BlockInputError, BlockOutputError, BlockTimeout, MapFailed
 from conduit.lmlite import flow_run_id
 from conduit.testing import FakeLM
-
-DEADLINE_S = 30.0
+from support.flow_runs import Runner, plain
+from support.flow_runs import known as known_run
 
 
 @dataclass
@@ -74,82 +72,6 @@ def picky(number: int) -> int:
     if number % 3 == 0:
         raise ValueError(f"three divides {number}")
     return number
-
-
-@dataclass
-class Run:
-    """What the server knows of a flow run."""
-
-    state: str
-    tasks: list[dict[str, Any]]
-    nodes: dict[str, dict[str, Any]]
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(task["name"] for task in self.tasks)
-
-    def edges(self) -> set[tuple[str, str]]:
-        """Edges of the graph, by the names of blocks and batches."""
-        labels = {key: _plain(node["label"]) for key, node in self.nodes.items()}
-        return {
-            (labels[parent["id"]], labels[key])
-            for key, node in self.nodes.items()
-            for parent in node["parents"]
-        }
-
-
-def _plain(label: str) -> str:
-    """A label without the suffix that Prefect adds to single calls."""
-    return label if label.endswith("]") else label.rpartition("-")[0]
-
-
-Runner = Callable[..., tuple[Any, Run]]
-
-
-@pytest.fixture
-def run(prefect_server: str) -> Runner:
-    """Runs a function as a flow and gives its result or error, and what the server knows of the run."""
-    from prefect import flow
-    from prefect.states import get_state_exception
-
-    def outcome(function: Callable[..., Any]) -> tuple[Any, Run]:
-        made = flow(function)
-        if asyncio.iscoroutinefunction(function):
-            state = asyncio.run(made(return_state=True))
-        else:
-            state = made(return_state=True)
-        result = state.data if state.is_completed() else asyncio.run(_exception(state))
-        value = getattr(result, "result", result)
-        return value, _known(prefect_server, str(state.state_details.flow_run_id))
-
-    async def _exception(state: Any) -> BaseException:
-        return await get_state_exception(state)
-
-    return outcome
-
-
-def _known(api: str, run_id: str) -> Run:
-    deadline = time.monotonic() + DEADLINE_S
-    with httpx.Client(base_url=api, timeout=10) as client:
-        while True:
-            state = client.get(f"/flow_runs/{run_id}").json()["state"]["type"]
-            tasks = client.post(
-                "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
-            ).json()
-            graph = client.get(f"/flow_runs/{run_id}/graph-v2").json()
-            # Task states travel by an event stream and arrive after the flow's own end.
-            ended = all(task["state_type"] in ("COMPLETED", "FAILED", "CRASHED") for task in tasks)
-            if (ended and len(graph["nodes"]) == len(tasks) and _steady(client, run_id, len(tasks))) or (
-                time.monotonic() > deadline
-            ):
-                return Run(state, tasks, dict(graph["nodes"]))
-            time.sleep(0.2)
-
-
-def _steady(client: httpx.Client, run_id: str, seen: int) -> bool:
-    time.sleep(0.5)
-    body = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
-    return len(client.post("/task_runs/filter", json=body).json()) == seen
 
 
 def test_the_graph_shows_every_step_of_a_mapped_flow(run: Runner) -> None:
@@ -231,7 +153,7 @@ def test_async_flows_calls_maps_and_generators(run: Runner) -> None:
     result, known = run(flow)
     assert result == [1000, [2000, 4, 6], [2000, 2002]]
     assert {("adouble", "adouble[0:2]"), ("count", "adouble")} <= known.edges()
-    assert [_plain(name) for name in known.names].count("adouble") == 3
+    assert [plain(name) for name in known.names].count("adouble") == 3
     assert known.state == "COMPLETED"
 
 
@@ -245,7 +167,7 @@ def test_a_generator_block_is_one_task_and_its_consumers_are_their_own(run: Runn
 
     result, known = run(flow)
     assert result == [2000, 2002]
-    assert sorted(_plain(name) for name in known.names) == ["count", "double", "double"]
+    assert sorted(plain(name) for name in known.names) == ["count", "double", "double"]
     assert known.edges() == {("count", "double")}
     assert all(not node["encapsulating"] for node in known.nodes.values())
 
@@ -272,6 +194,31 @@ def test_a_generator_left_early_ends_well(run: Runner) -> None:
     result, known = run(flow)
     assert result == 6
     assert closed == [True]
+    assert {task["state_type"] for task in known.tasks} == {"COMPLETED"}
+
+
+def test_an_async_generator_left_early_ends_well(run: Runner) -> None:
+    closed = []
+
+    @block
+    async def count() -> AsyncIterator[int]:
+        number = 0
+        try:
+            while True:
+                yield number
+                number += 1
+        finally:
+            closed.append(number)
+
+    async def flow() -> int:
+        items = count()
+        first = await anext(items)
+        await items.aclose()
+        return await adouble(first)
+
+    result, known = run(flow)
+    assert result == 0
+    assert closed == [0]
     assert {task["state_type"] for task in known.tasks} == {"COMPLETED"}
 
 
@@ -398,7 +345,7 @@ def test_a_block_within_a_block_is_part_of_its_task(run: Runner) -> None:
 
     result, known = run(lambda_flow(lambda: outer(1)))
     assert result == [2, 2, 4, 6]
-    assert [_plain(name) for name in known.names] == ["outer"]
+    assert [plain(name) for name in known.names] == ["outer"]
 
 
 def test_blocks_of_a_flow_that_a_block_calls_are_tasks_of_that_flow(run: Runner) -> None:
@@ -420,7 +367,7 @@ def test_blocks_of_a_flow_that_a_block_calls_are_tasks_of_that_flow(run: Runner)
     result, _ = run(lambda_flow(outer))
     assert result == 8
     api = require_server()
-    assert [_plain(name) for name in _known(api, ids[0]).names] == ["double"]
+    assert [plain(name) for name in known_run(api, ids[0]).names] == ["double"]
 
 
 def test_methods_are_tasks_too(run: Runner) -> None:
@@ -431,7 +378,7 @@ def test_methods_are_tasks_too(run: Runner) -> None:
 
     result, known = run(lambda_flow(lambda: [Desk().take(1), *Desk().take.map([2, 3])]))
     assert result == [1, 2, 3]
-    assert sorted(_plain(name) for name in known.names) == ["take", "take[0:2]"]
+    assert sorted(plain(name) for name in known.names) == ["take", "take[0:2]"]
 
 
 def test_a_blocks_own_connection_failure_is_not_the_servers(run: Runner) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,16 +143,28 @@ def model(folder: Path) -> Callable[..., dict[str, Any]]:
     return entry
 
 
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Server]]:
+    """Runs a loaded server for as long as a `with` block."""
+
+    @contextmanager
+    def run(**config: Any) -> Iterator[Server]:
+        running = Server(tmp_path_factory.mktemp("server"), **config)
+        try:
+            yield running.loaded()
+        finally:
+            running.end()
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, model: Callable[..., dict[str, Any]]
+    serve: Callable[..., AbstractContextManager[Server]], model: Callable[..., dict[str, Any]]
 ) -> Iterator[Server]:
     """One server for a whole module: continuous batching, sixteen places."""
-    running = Server(tmp_path_factory.mktemp("server"), models=[model()])
-    try:
-        yield running.loaded()
-    finally:
-        running.end()
+    with serve(models=[model()]) as running:
+        yield running
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import random_weights
 from conduit import settings, store
 from conduit.errors import ConduitError
 from conduit.lmlite import LMLiteResource, ModelConfig, down
+from support import thinking_model
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +24,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def thinking_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return thinking_model.make(tmp_path_factory.mktemp("model") / "m")
+
+
 @pytest.fixture
 def deploy(weights: Path) -> Iterator[Callable[..., LMLiteResource]]:
     """Makes an LMLite on the model; what it starts is ended with the test."""
 
-    def make(*, concurrency: int = 4, max_model_len: int = 4096, **options) -> LMLiteResource:
-        config = ModelConfig(str(weights), max_model_len=max_model_len, max_model_concurrency=concurrency)
+    def make(
+        *, concurrency: int = 4, max_model_len: int = 4096, model: Path = weights, **options
+    ) -> LMLiteResource:
+        config = ModelConfig(str(model), max_model_len=max_model_len, max_model_concurrency=concurrency)
         return LMLiteResource(config, **{"idle_timeout": 120} | options)
 
     yield make

@@ -1,13 +1,16 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import pytest
+from pydantic import Field
 
 from conduit import settings, store
 from conduit.errors import ReplicaLost
 
 CHAT = {"messages": [{"role": "user", "content": "hi there"}], "max_tokens": 4}
+LONG = Annotated[list[bool], Field(min_length=400, max_length=400)]
 
 
 def port_of(lm, number):
@@ -59,6 +62,19 @@ def test_with_no_replica_left_the_loss_is_told_with_the_log(deploy, processes, u
         assert "log" in caught.value.hint
         # The call after that starts a new one.
         assert isinstance(lm(**CHAT), str)
+
+
+def test_a_typed_stream_whose_replica_is_killed_begins_again_at_the_other(deploy, processes):
+    with deploy(replicas=2) as lm:
+        stream = lm.stream(output=LONG)
+        assert next(stream).attempt == 1
+        processes()[0].kill()
+        *partials, last = stream
+        assert len(last) == 400
+        assert {partial.attempt for partial in partials} >= {2}
+        [row] = store.open_store(settings.load()).model_calls()
+        assert [attempt.error for attempt in row.attempt_log] == ["model.replica_lost", None]
+        assert row.attempt_log[0].completion_tokens is None
 
 
 def test_a_call_lost_with_the_last_replica_is_not_hung(deploy, processes, until, requests_waiting_at):

@@ -10,7 +10,14 @@ import pytest
 
 from conduit import LMLite, ModelConfig, block, override
 from conduit.dataflow import ItemFailure
-from conduit.errors import BlockDefinitionError, BlockInputError, MapFailed, ModelNotFound, OutputInvalid
+from conduit.errors import (
+    BlockDefinitionError,
+    BlockInputError,
+    ExampleInvalid,
+    MapFailed,
+    ModelNotFound,
+    OutputInvalid,
+)
 from conduit.runtime import LMLiteBlock
 from conduit.testing import FakeLM
 
@@ -121,6 +128,26 @@ def test_sampling_options_reach_the_request() -> None:
     sampling = fake.calls[0].sampling
     assert (sampling.temperature, sampling.max_tokens, sampling.seed) == (0.5, 7, 3)
     assert drawn.options.retries == 1
+
+
+def test_examples_and_reasoning_are_told_to_the_model() -> None:
+    @lm.block(
+        examples=[({"message": "It burns!"}, Ticket("bug", urgent=True), "Fire is urgent.")], reasoning=True
+    )
+    def shown(message: str) -> Ticket:
+        """Classify."""
+
+    @lm.block(examples=[({"message": 3}, Ticket("bug", urgent=True))])
+    def wrong(message: str) -> Ticket:
+        """Classify."""
+
+    with override(lm=FakeLM({"shown": FakeLM.thinking("No fire.", Ticket("billing", urgent=False))})) as fake:
+        assert shown("a bill") == Ticket("billing", urgent=False)
+        with pytest.raises(ExampleInvalid):
+            wrong("a bill")
+    system = fake.calls[0].messages[0]["content"]
+    assert '{"reasoning":"Fire is urgent.","category":"bug","urgent":true}' in system
+    assert list(fake.calls[0].schema["properties"]) == ["reasoning", "category", "urgent"]
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -104,11 +104,11 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_with_its_errors(lm):
 
 
 def test_after_two_retries_the_invalid_answer_is_raised_with_its_text(lm):
-    fake = FakeLM({"Ticket": FakeLM.raw("{}")})
+    fake = FakeLM({"Ticket": FakeLM.raw('{"urgent": true}')})
     with override(lm=fake), pytest.raises(OutputInvalid, match="after 3 attempts") as caught:
         lm(output=Ticket)
     assert len(fake.calls) == 3
-    assert (caught.value.raw, caught.value.attempts) == ("{}", 3)
+    assert (caught.value.raw, caught.value.attempts) == ('{"urgent": true}', 3)
     assert any(line.startswith("category") for line in caught.value.errors)
     assert pickle.loads(pickle.dumps(caught.value)).attempts == 3
 

@@ -251,6 +251,49 @@ def test_a_stream_hands_out_its_pieces():
     assert scene.http.asked[0][1]["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize("channel", ["reasoning_content", "reasoning"])
+def test_reasoning_is_read_from_whichever_channel_it_comes_in(channel):
+    message = {"role": "assistant", "content": None, channel: "hm"}
+    body = {"choices": [{"message": message, "finish_reason": None}], "usage": None}
+    [reply] = Scene("a", lambda *_: httpx.Response(200, json=body)).send()
+    assert (reply.text, reply.reasoning, reply.finish_reason) == ("", "hm", "stop")
+    events = [
+        {"choices": [{"delta": {"role": "assistant", "content": "", channel: None}}], "error": None},
+        {"choices": [{"delta": {"content": None, channel: "h"}}]},
+        {"choices": [{"delta": {channel: "m"}}]},
+        {"choices": [{"delta": {"content": "4"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"completion_tokens": 3}},
+    ]
+    pieces = []
+    [reply] = Scene("a", lambda *_: sse(*events)).send(emit=pieces.append)
+    assert (pieces, reply.reasoning, reply.text, reply.completion_tokens) == (["4"], "hm", "4", 3)
+
+
+def test_reasoning_that_comes_under_both_names_counts_once():
+    message = {"content": "4", "reasoning_content": "hm", "reasoning": "hm"}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    [reply] = Scene("a", lambda *_: httpx.Response(200, json=body)).send()
+    assert reply.reasoning == "hm"
+
+
+def test_the_words_of_a_refusal_are_no_answer():
+    message = {"content": None, "refusal": "I will not."}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    [reply] = Scene("a", lambda *_: httpx.Response(200, json=body)).send()
+    assert (reply.text, reply.refusal) == ("", "I will not.")
+    deltas = [{"choices": [{"delta": {"refusal": part}}]} for part in ("I will", " not.")]
+    [reply] = Scene("a", lambda *_: sse(*deltas)).send(emit=lambda _: None)
+    assert (reply.text, reply.refusal) == ("", "I will not.")
+
+
+@pytest.mark.parametrize(
+    "event", [[], {"choices": [7]}, {"choices": [{"delta": {"content": [{"type": "text"}]}}]}, 7]
+)
+def test_an_event_that_is_no_chat_is_typed(event):
+    with pytest.raises(RequestRefused, match="no chat completion"):
+        Scene("a", lambda *_: sse(event)).send(emit=lambda _: None)
+
+
 def test_a_stream_lost_before_its_first_piece_is_sent_again():
     def answer(node_id, _):
         if node_id == "a":

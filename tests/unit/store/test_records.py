@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from conduit.errors import IllegalTransition
 from conduit.settings import Settings
-from conduit.store import DeploymentState, ModelCall, NodeState, Store, open_store, tables
+from conduit.store import Attempt, DeploymentState, ModelCall, NodeState, Store, open_store, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +140,10 @@ def test_the_run_log_keeps_every_field(store: Store):
         flow_run_id="run",
         deployment_key="key",
         request_id="r1",
+        attempt_log=(
+            Attempt(2, 5, 12, 0.1, "stop", problems=2, replica="n1", error="mdl.output_invalid"),
+            Attempt(1, None, None, 0.15, repairs=("fence", "comma"), error="model.timeout"),
+        ),
     )
     store.log_call(call)
     assert store.model_calls() == [call]

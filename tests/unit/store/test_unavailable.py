@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from conduit.errors import MissingDependency, StoreUnavailable
 from conduit.settings import Settings
-from conduit.store import ModelCall, Store, open_store
+from conduit.store import Attempt, ModelCall, Store, open_store
 
 
 def test_importing_opens_nothing_and_needs_no_prefect(tmp_path: Path):
@@ -96,6 +96,21 @@ def test_a_database_of_a_newer_conduit(tmp_path: Path):
     with pytest.raises(StoreUnavailable, match="99") as caught:
         Store(f"sqlite:///{tmp_path / 'conduit.db'}")
     assert "Upgrade" in str(caught.value.hint)
+
+
+def test_a_database_of_the_first_layout_is_brought_up_and_keeps_its_rows(tmp_path: Path):
+    store = open_store(Settings(data_dir=tmp_path))
+    store.log_call(ModelCall(1.0, "before"))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "conduit.db")) as connection, connection:
+        connection.execute("ALTER TABLE model_call DROP COLUMN attempt_log")
+        connection.execute("UPDATE layout SET version = 1")
+    store = Store(f"sqlite:///{tmp_path / 'conduit.db'}")
+    after = ModelCall(2.0, "after", attempt_log=(Attempt(prompt_tokens=3),))
+    store.log_call(after)
+    assert store.model_calls() == [after, ModelCall(1.0, "before")]
+    store.close()
+    Store(f"sqlite:///{tmp_path / 'conduit.db'}").close()  # once is enough
 
 
 def test_a_full_disk_is_said_and_the_records_stay_whole(tmp_path: Path):
