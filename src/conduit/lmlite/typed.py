@@ -15,7 +15,7 @@ from conduit.lmlite.channels import check_not_refused, written
 from conduit.lmlite.metering import Meter
 from conduit.lmlite.reply import Reply
 from conduit.lmlite.request import GREEDY, LMReply, LMRequest, Message, ReasoningField, Sampling
-from conduit.mdl.answer import split_thinking
+from conduit.mdl.answer import repair, split_thinking
 from conduit.mdl.form import Record
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ T = TypeVar("T")
 RETRIES = 2
 _QUOTED_ERRORS = 8
 _LONG_ANSWER = 4_096  # characters; to read and repair more holds up the other calls for milliseconds
-_MISPLACED = mdl.Repair("reasoning-channel", "", 1)
+_MISPLACED = repair("reasoning-channel")
 
 
 def typed_request(

@@ -18,11 +18,7 @@ _ABOUT_THE_FUNCTION = frozenset(
 
 def instruction(function: Callable[..., Any]) -> str:
     """What a docstring tells the model: all of it but the sections on arguments, results and errors."""
-    text = inspect.getdoc(function) or ""
-    try:
-        parsed = docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        return text.strip()
+    parsed = docstring_parser.parse(inspect.getdoc(function) or "")
     parts = [parsed.short_description, parsed.long_description]
     for section in parsed.meta:
         title = section.args[0] if section.args else ""
@@ -46,8 +42,4 @@ def attribute_docs(record: type) -> dict[str, str]:
 
 
 def _docs(text: str) -> dict[str, str]:
-    try:
-        parsed = docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        return {}
-    return {param.arg_name: folded(param.description or "") for param in parsed.params}
+    return {param.arg_name: folded(param.description or "") for param in docstring_parser.parse(text).params}

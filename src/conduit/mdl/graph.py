@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn, get_origin
 
+from conduit.errors import UnsupportedType
 from conduit.mdl.endless import empty, endless
 from conduit.mdl.form import Document, Form, Ref
 from conduit.mdl.hoist import Node, hoist
@@ -39,13 +40,12 @@ class Graph:
             inside: Reads it, when its turn comes.
 
         Raises:
-            UnsupportedType: It is a generic type that comes with ever new arguments.
+            UnsupportedType: It is a generic type, and comes with ever new arguments or with some that have no hash.
         """
         try:
             key = self._keys.get(identity)
-        except TypeError:  # an argument whose metadata has no hash
-            identity = repr(identity)
-            key = self._keys.get(identity)
+        except TypeError as error:
+            raise no_hash(path) from error
         if key is None:
             key = self._keys[identity] = str(len(self._keys))
             self._count(source, path)
@@ -103,6 +103,11 @@ class Graph:
         """The document of a form that refers to these nodes; see ``hoist``."""
         nodes = {key: Node(self._names[key], form) for key, form in self._forms.items()}
         return hoist(root, nodes, unfold=unfold)
+
+
+def no_hash(path: str) -> UnsupportedType:
+    """The refusal of a generic type whose arguments cannot be compared."""
+    return refusal(path, "has an argument whose metadata has no hash", "use tuples in place of lists there")
 
 
 def label(source: Any) -> str:

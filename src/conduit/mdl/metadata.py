@@ -36,12 +36,10 @@ def flat(metadata: Iterable[Any]) -> Iterator[Any]:
 
 
 def doc_in(metadata: Iterable[Any]) -> str:
-    """The first doc: a plain string, a field's description or a ``Doc``."""
+    """The first doc: a plain string or a ``Doc``."""
     for item in metadata:
         if isinstance(item, str):
             return folded(item)
-        if isinstance(item, FieldInfo) and item.description:
-            return folded(item.description)
         if isinstance(item, annotated_types.DocInfo | typing_extensions.Doc):
             return folded(item.documentation)
     return ""

@@ -34,7 +34,7 @@ from conduit.mdl.form import (
     TupleOf,
 )
 from conduit.mdl.generics import Scope, bindings, closed, stand_in
-from conduit.mdl.graph import Graph, label, name_of
+from conduit.mdl.graph import Graph, label, name_of, no_hash
 from conduit.mdl.identities import Identities
 from conduit.mdl.keys import is_key
 from conduit.mdl.metadata import constrained, is_encoded, is_tagged, limits_in
@@ -49,7 +49,7 @@ _TRANSPARENT = (
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _LISTS = (list, deque, abc.Sequence, abc.MutableSequence, abc.Collection, *_SETS)
 _MAPS = (dict, OrderedDict, defaultdict, abc.Mapping, abc.MutableMapping)
-_MOST_LEVELS = 64
+_MOST_LEVELS = 48
 
 
 def read(source: Any, path: str = "") -> Document:
@@ -117,7 +117,10 @@ class TypeReader:
             self._level -= 1
 
     def _form(self, source: Any, path: str, scope: Scope) -> Form:
-        source = closed(source, scope.variables)
+        try:
+            source = closed(source, scope.variables)
+        except TypeError as error:
+            raise no_hash(path) from error
         if isinstance(source, str | typing.ForwardRef):
             raise refusal(
                 path, f"{source!r} does not resolve", "define the type at module level, before its use"
@@ -158,7 +161,6 @@ class TypeReader:
         metadata = tuple(metadata)
         if is_encoded(metadata):
             return Scalar("str")
-        source = closed(source, scope.variables)
         if is_tagged(metadata) and get_origin(source) in (Union, types.UnionType):
             form = self._union(get_args(source), path, scope, tagged=True)
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, Field, computed_field, field_serializer
 
 from conduit import mdl
 from conduit.errors import ConduitError, ExampleInvalid
@@ -126,3 +126,22 @@ def test_an_example_that_its_own_type_would_not_read_back_is_refused() -> None:
 def test_inputs_without_an_input_type_are_refused() -> None:
     with pytest.raises(ExampleInvalid, match="no input"):
         mdl.prompt(output=int, examples=[({"a": 1}, 3)])
+
+
+def test_an_example_that_json_cannot_hold_is_refused() -> None:
+    class Cut(BaseModel):
+        value: float
+
+        @field_serializer("value")
+        def shorten(self, value: float) -> Any:
+            raise ValueError("not today")
+
+    with pytest.raises(ExampleInvalid, match=r"output: cannot be written as JSON .*not today"):
+        mdl.prompt(output=Cut, examples=[(None, Cut(value=1))])
+
+
+def test_an_option_of_a_union_is_written_by_its_own_fields() -> None:
+    value = {"a": [1], "b": {"urgent": True, "topic": "other"}}
+    type_ = dict[str, list[int] | dict[str, int] | Ticket]
+    (line,) = mdl.prompt(output=type_, examples=[(None, value)]).examples
+    assert line == 'OUTPUT {"a":[1],"b":{"topic":"other","labels":[],"paidOn":null}}'

@@ -11,6 +11,9 @@ from pydantic import Field
 
 from conduit import mdl
 from conduit.errors import OutputInvalid, OutputTruncated
+from conduit.mdl import from_text
+from conduit.mdl.read import read
+from conduit.mdl.reasoning import unwrap
 
 
 @dataclass
@@ -238,6 +241,7 @@ def test_reasoning_wraps_what_is_no_record() -> None:
     assert prompt.system.endswith("reasoning: str  # how you come to the answer\nanswer: List[int]")
     parsed = prompt.parse('{"reasoning":"One, two.","answer":[1,2]}')
     assert (parsed.value, parsed.reasoning) == ([1, 2], "One, two.")
+    assert prompt.parse("[1, 2]").value == [1, 2]
 
 
 def test_a_field_of_that_name_is_not_the_model_s_reasoning() -> None:
@@ -250,3 +254,11 @@ def test_a_field_of_that_name_is_not_the_model_s_reasoning() -> None:
     assert prompt.system.endswith("answer: Dict{reasoning: str, ok: bool}")
     parsed = prompt.parse('{"reasoning":"Mine.","answer":{"reasoning":"Theirs.","ok":true}}')
     assert (parsed.value, parsed.reasoning) == (Review("Theirs.", True), "Mine.")
+
+
+def test_what_has_no_reasoning_is_the_value_itself() -> None:
+    document = read(list[int])
+    assert unwrap({"reasoning": "so", "answer": [1]}, document) == ("so", [1])
+    for value in ([1], {"answer": [1]}, {"reasoning": 3, "answer": [1]}, {"reasoning": "so", "other": [1]}):
+        assert unwrap(value, document) == ("", value)
+    assert unwrap({"reasoning": "so", "name": "x"}, from_text("name: str")) == ("so", {"name": "x"})

@@ -61,6 +61,7 @@ def test_a_pydantic_dataclass_reads_like_a_model() -> None:
     class Part:
         a: Annotated[int, Field(ge=1, description="the a")]
         b: list[Part] = Field(default_factory=list, alias="bs")
+        made: int = Field(0, init=False)
 
     assert render(Part) == 'Part = Dict{a: int(>=1) # "the a", bs: List[Part] = []}\n-> Part'
 
@@ -312,6 +313,13 @@ def test_type_variables_stand_for_their_arguments() -> None:
     assert render(Keyed[list[int]]) == "key: List[int]"
 
 
+ByName = TypeVar("ByName", bound="Leaf")
+
+
+def test_a_type_variable_that_nobody_set_is_its_bound() -> None:
+    assert render(list[ByName]) == "-> List[Dict{name: str}]"
+
+
 class Tree(RootModel[dict[str, "Tree"]]):
     pass
 
@@ -355,6 +363,25 @@ def test_types_of_a_function_are_found_when_they_need_no_other_local_name() -> N
 
     assert render(Local) == "Local = Dict{name: str, others: List[Local]}\n-> Local"
     assert render(Model).endswith("locals: List[Local]")
+
+
+class Deferred(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+    later: Later
+
+
+@pydantic.dataclasses.dataclass
+class DeferredPart:
+    later: list[Later]
+
+
+class Later(BaseModel):
+    name: str
+
+
+def test_types_that_are_defined_later_are_found() -> None:
+    assert render(Deferred) == "later: Dict{name: str}"
+    assert render(DeferredPart) == "later: List[Dict{name: str}]"
 
 
 class Cat(BaseModel):

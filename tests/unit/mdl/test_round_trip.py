@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 from hypothesis import given, settings
 
 from conduit import mdl
+from conduit.errors import UnsupportedType
 from conduit.mdl.read import read
 from support.generated_types import types
 
@@ -63,3 +64,27 @@ def test_aliases_come_back(type_: Any) -> None:
 @given(types("dataclass", "model", "typed dict", "named tuple", "alias", depth=5))
 def test_mixed_types_come_back(type_: Any) -> None:
     check(type_)
+
+
+def test_the_deepest_type_that_is_taken_comes_back() -> None:
+    @dataclasses.dataclass
+    class Bottom:
+        value: Annotated[list[list[list[list[list[int]]]]], "a doc"]
+
+    def deep(levels: int) -> Any:
+        type_: Any = Bottom
+        for _ in range(levels):
+            type_ = list[type_] | str | None
+        return type_
+
+    deepest = max(level for level in range(60) if not refused(deep(level)))
+    assert deepest > 20
+    check(deep(deepest))
+
+
+def refused(type_: Any) -> bool:
+    try:
+        read(type_)
+    except UnsupportedType:
+        return True
+    return False

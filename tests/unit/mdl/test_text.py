@@ -184,6 +184,27 @@ def test_long_enums_and_aliases_that_come_up_again_are_named() -> None:
     ]
 
 
+def test_a_repeated_part_is_named_from_24_characters_on() -> None:
+    def twice(field_name: str) -> str:
+        part = make_dataclass("Part", [(field_name, int)])
+        return render(make_dataclass("Holder", [("a", part), ("b", part)]))
+
+    assert twice("x" * 12) == f"a: Dict{{{'x' * 12}: int}}\nb: Dict{{{'x' * 12}: int}}"
+    assert len(f"Dict{{{'x' * 13}: int}}") == 24
+    assert twice("x" * 13) == f"Part = Dict{{{'x' * 13}: int}}\na: Part\nb: Part"
+
+
+def test_a_part_is_named_from_17_levels_on() -> None:
+    def inside(levels: int) -> str:
+        type_: type = int
+        for _ in range(levels - 2):
+            type_ = list[type_]
+        return render(list[make_dataclass("Part", [("x", type_)])])
+
+    assert "Part" not in inside(16)
+    assert inside(17).endswith("-> List[Part]")
+
+
 def test_a_chain_of_records_is_cut_before_it_gets_too_deep() -> None:
     record: type = int
     for number in range(200):

@@ -13,6 +13,7 @@ from typing import Final
 REPAIRS: Final[dict[str, tuple[int, str]]] = {
     # around the value
     "thinking": (0, "thinking in tags was set apart"),
+    "reasoning-channel": (1, "the answer stood in the channel for reasoning"),
     "white-space": (1, "white space that JSON does not know"),
     "fence": (1, "a fence around the value"),
     "prose": (2, "text before or after the value, such as words, tags, end-of-turn tokens"),
