@@ -24,6 +24,7 @@ from conduit.mdl.refusals import refusal
 from conduit.mdl.words import folded
 
 _LIMITS = tuple(item.name for item in dataclasses.fields(Limits) if item.name != "unique")
+_LARGEST_SIZE = 2**63 - 1
 _BOUNDED_BY_VALIDATION = frozenset({"datetime", "date", "time", "duration"})
 
 
@@ -78,10 +79,10 @@ def limits_in(metadata: Iterable[Any], path: str) -> list[tuple[str, Any]]:
 def _plain(name: str, value: Any, path: str) -> Any:
     if name == "pattern":
         return _pattern(value, path)
-    if name == "min_length":
-        return int(value) or None  # at least none at all is no constraint
-    if name == "max_length":
-        return int(value)
+    if name in ("min_length", "max_length"):
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_SIZE:
+            raise refusal(path, f"the constraint {name}={value!r} is no size", "write a whole number from 0 on")
+        return value or (None if name == "min_length" else 0)  # at least none at all is no constraint
     if isinstance(value, bool | int):
         return int(value)
     if isinstance(value, float | Decimal):
@@ -126,7 +127,8 @@ def constrained(
     if isinstance(form, UnionOf):
         return UnionOf(tuple(constrained(part, found, path, resolved) for part in form.options))
     for name, value in found:
-        if isinstance(form, Scalar) and form.kind in _BOUNDED_BY_VALIDATION and name in SIGNS:
+        bounded = isinstance(form, Scalar) and form.kind in _BOUNDED_BY_VALIDATION
+        if bounded and name in SIGNS and name != "multiple_of":
             continue
         if not fits(form, name):
             raise refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")

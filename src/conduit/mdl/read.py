@@ -7,6 +7,7 @@ the other; ``hoist`` then decides which of them get a name.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import types
@@ -262,7 +263,8 @@ class TypeReader:
                 self._member(field, f"{path}.{field.attribute}" if path else field.attribute, within)
                 for field in fields_of(origin, path, naming)
             )
-            return _record(label(source), members, path)
+            record = _record(label(source), members, path)
+            return dataclasses.replace(record, positional=issubclass(origin, tuple))
 
         return self._graph.node((source, naming.key), source, path, inside)
 

@@ -239,18 +239,16 @@ class Coercer:
 
     def _list(self, form: Form, item: Form, value: Any) -> Fit | Miss:
         if isinstance(value, list):
-            if (
-                len(value) == 1
-                and isinstance(value[0], list)
-                and not isinstance(self._guide.resolved(item), ListOf | TupleOf)
-            ):
-                found = self.fit(form, value[0])
-                return found.after("list-for-one") if isinstance(found, Fit) else found
             found = self._items((item, part) for part in value)
-            if isinstance(found, Fit) or not isinstance(self._guide.resolved(item), ListOf | TupleOf):
+            if isinstance(found, Fit):
                 return found
-            one = self.fit(item, value)
-            return self._as_list(one) if isinstance(one, Fit) else found
+            if len(value) == 1 and isinstance(value[0], list):
+                inner = self.fit(form, value[0])
+                return inner.after("list-for-one") if isinstance(inner, Fit) else found
+            if isinstance(self._guide.resolved(item), ListOf | TupleOf):
+                one = self.fit(item, value)
+                return self._as_list(one) if isinstance(one, Fit) else found
+            return found
         if isinstance(value, dict):
             one = self.fit(item, value)
             if isinstance(one, Fit):
