@@ -30,7 +30,7 @@ from _report import report
 
 from conduit.errors import ConduitError
 from conduit.mdl import StreamParser, from_text, json_schema, lower, parse, parse_schema, render
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 
 BAR = 0
 LIMIT_S = 2.0

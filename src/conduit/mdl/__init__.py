@@ -11,12 +11,12 @@ from conduit.mdl.answer import Parsed, Repair, parse, parse_schema
 from conduit.mdl.form import Document
 from conduit.mdl.lowering import Lowered, lower
 from conduit.mdl.prompt import VERSION, Prompt, prompt
-from conduit.mdl.read import read, read_unfolded
-from conduit.mdl.read_text import from_text
+from conduit.mdl.python.ambiguity import AmbiguousUnion
+from conduit.mdl.python.read import read, read_unfolded
 from conduit.mdl.schema import full_schema
 from conduit.mdl.streaming import AsyncStream, Partial, Stream, StreamParser, astream, stream
-from conduit.mdl.text import document_text, seed_lines
-from conduit.mdl.unions import AmbiguousUnion
+from conduit.mdl.text.reader import from_text
+from conduit.mdl.text.writer import document_text, seed_lines
 
 __all__ = [
     "VERSION",

@@ -13,7 +13,7 @@ from conduit.errors import ExampleInvalid
 from conduit.mdl.answer.by_type import target_of
 from conduit.mdl.form import Document, Form, ListOf, MapOf, Record, Ref, TupleOf, UnionOf
 from conduit.mdl.reasoning import ANSWER, FIELD, with_reasoning
-from conduit.mdl.words import json_text
+from conduit.mdl.text.words import json_text
 
 Example = tuple[Any, Any] | tuple[Any, Any, str]
 """Inputs and output, and where the model is to reason first also the reasoning."""

@@ -19,15 +19,15 @@ import pydantic_core
 
 from conduit.mdl.answer import Parsed, parse
 from conduit.mdl.answer.by_type import target_of
-from conduit.mdl.docstrings import instruction as instruction_of
 from conduit.mdl.examples import Example, ExampleTypes, example_lines
 from conduit.mdl.form import Document, Record
-from conduit.mdl.read import read
+from conduit.mdl.python.docstrings import instruction as instruction_of
+from conduit.mdl.python.read import read
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.python.signature import read_signature
 from conduit.mdl.reasoning import with_reasoning
-from conduit.mdl.refusals import refusal
 from conduit.mdl.schema import Schema, decoding_schema
-from conduit.mdl.signature import read_signature
-from conduit.mdl.text import document_text
+from conduit.mdl.text.writer import document_text
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar, Union
 
 from conduit.mdl.answer import Parsed, parse
-from conduit.mdl.incremental import Reader
-from conduit.mdl.places import Places
-from conduit.mdl.read import read
-from conduit.mdl.snapshot import Snapshot
+from conduit.mdl.partial.incremental import Reader
+from conduit.mdl.partial.places import Places
+from conduit.mdl.partial.snapshot import Snapshot
+from conduit.mdl.python.read import read
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from conduit import mdl
 from conduit.errors import OutputInvalid, OutputTruncated
 from conduit.mdl import from_text
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 from conduit.mdl.reasoning import unwrap
 
 

@@ -22,7 +22,7 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 
 INT = Scalar("int")
 

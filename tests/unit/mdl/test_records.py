@@ -30,7 +30,7 @@ from typing_extensions import Doc, NotRequired, ReadOnly, Required, Self, TypedD
 
 from conduit.mdl import from_text, render
 from conduit.mdl.form import Record
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 
 T = TypeVar("T")
 U = TypeVar("U")

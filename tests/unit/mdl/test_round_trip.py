@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from conduit import mdl
 from conduit.errors import UnsupportedType
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 from support.generated_types import types
 
 EXAMPLES = 450

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from conduit import mdl
 from conduit.mdl.form import Anything, Document, Limits, ListOf, MapOf, Ref, Scalar
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 from conduit.mdl.schema import decoding_schema
 
 

@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 from conduit.errors import OutputInvalid, OutputTruncated, UnsupportedType
 from conduit.mdl import AsyncStream, Partial, Stream, StreamParser, astream, stream
 from conduit.mdl.form import Anything, Document
-from conduit.mdl.incremental import MAX_DEPTH, partial_value
-from conduit.mdl.read import read
+from conduit.mdl.partial.incremental import MAX_DEPTH, partial_value
+from conduit.mdl.python.read import read
 
 
 class Size(enum.Enum):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypeAliasType
 
 from conduit.mdl import from_text, render
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 
 UserId = NewType("UserId", int)
 

@@ -22,7 +22,7 @@ import typing_extensions
 from pydantic import Field, StringConstraints
 
 from conduit.mdl import from_text, render
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 
 UserId = NewType("UserId", int)
 Bound = TypeVar("Bound", bound=int)

@@ -15,7 +15,7 @@ from conduit.errors import UnsupportedType
 from conduit.mdl.answer.guide import Guide
 from conduit.mdl.answer.ladder import Invalid, Parsed, read_answer, says_null
 from conduit.mdl.form import Record
-from conduit.mdl.read import read
+from conduit.mdl.python.read import read
 from conduit.mdl.reasoning import unwrap, with_reasoning
 
 T = TypeVar("T")

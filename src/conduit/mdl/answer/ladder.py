@@ -49,8 +49,8 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
-from conduit.mdl.incremental import partial_value
-from conduit.mdl.text import type_text
+from conduit.mdl.partial.incremental import partial_value
+from conduit.mdl.text.writer import type_text
 
 T = TypeVar("T")
 

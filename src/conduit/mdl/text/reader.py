@@ -10,9 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from conduit.mdl import constraints
-from conduit.mdl.cursor import Cursor
-from conduit.mdl.endless import empty, endless
 from conduit.mdl.form import (
     NO_LIMITS,
     Anything,
@@ -29,10 +26,13 @@ from conduit.mdl.form import (
     ScalarKind,
     TupleOf,
 )
-from conduit.mdl.identities import Identities
-from conduit.mdl.keys import is_key
-from conduit.mdl.unions import union_of
-from conduit.mdl.words import RESERVED, SCALARS, folded
+from conduit.mdl.forms.endless import empty, endless
+from conduit.mdl.forms.identities import Identities
+from conduit.mdl.forms.keys import is_key
+from conduit.mdl.forms.unions import union_of
+from conduit.mdl.text import constraints
+from conduit.mdl.text.cursor import Cursor
+from conduit.mdl.text.words import RESERVED, SCALARS, folded
 
 T = TypeVar("T")
 

@@ -5,11 +5,25 @@ Stricter than Python's equality, for which ``1``, ``1.0`` and ``True`` are one v
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import json
+from typing import Any, Final
 
-from conduit.mdl import constraints
-from conduit.mdl.form import Choice, Form, ListOf, MapOf, Member, Record, Ref, Scalar, TupleOf, children
-from conduit.mdl.words import json_text
+from conduit.mdl.form import (
+    Choice,
+    Form,
+    Limits,
+    ListOf,
+    MapOf,
+    Member,
+    Record,
+    Ref,
+    Scalar,
+    TupleOf,
+    children,
+)
+
+_LIMITS: Final = tuple(limit.name for limit in dataclasses.fields(Limits))
 
 
 class Identities:
@@ -34,13 +48,13 @@ class Identities:
 def _own(form: Form) -> Any:
     match form:
         case Scalar(kind=kind, limits=limits):
-            return kind, constraints.write(limits)
+            return kind, _limits(limits)
         case Choice(values=values):
-            return tuple(map(json_text, values))
+            return tuple(map(json.dumps, values))
         case ListOf(limits=limits) | MapOf(limits=limits):
-            return constraints.write(limits)
+            return _limits(limits)
         case TupleOf(variadic=variadic, limits=limits):
-            return variadic, constraints.write(limits)
+            return variadic, _limits(limits)
         case Ref(name=name):
             return name
         case Record(members=members):
@@ -48,6 +62,10 @@ def _own(form: Form) -> Any:
     return None
 
 
+def _limits(limits: Limits) -> Any:
+    return tuple(repr(getattr(limits, name)) for name in _LIMITS)
+
+
 def _member(member: Member) -> tuple[Any, ...]:
-    default = json_text(member.default) if member.has_default else None
+    default = json.dumps(member.default) if member.has_default else None
     return member.name, member.doc, member.required, default

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from conduit.mdl.form import Document
-from conduit.mdl.places import Place, Places
-from conduit.mdl.preamble import Preamble
-from conduit.mdl.snapshot import MISSING, Container, GrowingText, Level, Snapshot
+from conduit.mdl.partial.places import Place, Places
+from conduit.mdl.partial.preamble import Preamble
+from conduit.mdl.partial.snapshot import MISSING, Container, GrowingText, Level, Snapshot
 
 MAX_DEPTH: Final = 200
 _MOST_FALSE_STARTS: Final = 100  # brackets in prose

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn, get_origin
 
 from conduit.errors import UnsupportedType
-from conduit.mdl.endless import empty, endless
 from conduit.mdl.form import Document, Form, Ref
-from conduit.mdl.hoist import Node, hoist
-from conduit.mdl.refusals import refusal
+from conduit.mdl.forms.endless import empty, endless
+from conduit.mdl.python.hoist import Node, hoist
+from conduit.mdl.python.refusals import refusal
 
 _MOST_VERSIONS = 200
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pydantic_core
 
-from conduit.mdl.refusals import refusal
-from conduit.mdl.words import json_text
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.text.words import json_text
 
 _EMPTY: tuple[Any, ...] = (
     list, dict, set, frozenset, tuple, deque, OrderedDict, Counter, str, int, float, bool,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
-from conduit.mdl.naming import Naming
+from conduit.mdl.python.naming import Naming
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,17 @@
-"""Unions in their one written form, and a warning where nothing tells two of their records apart."""
+"""A warning for unions where nothing tells two of the records apart."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from conduit.mdl.form import Choice, Form, Null, Record, UnionOf
-from conduit.mdl.identities import Identities
-from conduit.mdl.words import json_text
+from conduit.mdl.form import Choice, Form, Record
+from conduit.mdl.text.words import json_text
 
 
 class AmbiguousUnion(UserWarning):
     """Two records of a union have the same required fields, so an answer may fit both; a tag field cures it."""
-
-
-def union_of(options: Iterable[Form], identities: Identities) -> Form:
-    """The union of some forms: flat, each once, null last. A single one is no union."""
-    found: dict[int, Form] = {}
-    null: dict[int, Form] = {}
-    for option in options:
-        for part in option.options if isinstance(option, UnionOf) else (option,):
-            (null if isinstance(part, Null) else found).setdefault(identities.of(part), part)
-    parts = (*found.values(), *null.values())
-    return parts[0] if len(parts) == 1 else UnionOf(parts)
 
 
 def warn_of_ambiguity(path: str, options: Sequence[Form], resolved: Callable[[Form], Form]) -> None:

@@ -14,13 +14,13 @@ import pydantic.dataclasses
 import typing_extensions
 from pydantic.fields import FieldInfo
 
-from conduit.mdl import defaults
-from conduit.mdl.docstrings import attribute_docs
-from conduit.mdl.hints import completed, hints_of
-from conduit.mdl.metadata import doc_in
-from conduit.mdl.naming import Naming
-from conduit.mdl.refusals import refusal
-from conduit.mdl.words import folded
+from conduit.mdl.python import defaults
+from conduit.mdl.python.docstrings import attribute_docs
+from conduit.mdl.python.hints import completed, hints_of
+from conduit.mdl.python.metadata import doc_in
+from conduit.mdl.python.naming import Naming
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.text.words import folded
 
 _NOT_REQUIRED = (typing.NotRequired, typing_extensions.NotRequired)
 _REQUIRED = (typing.Required, typing_extensions.Required)

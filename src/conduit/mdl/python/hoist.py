@@ -24,11 +24,11 @@ from conduit.mdl.form import (
     children,
     walk,
 )
-from conduit.mdl.identities import Identities
-from conduit.mdl.refusals import refusal
-from conduit.mdl.text import type_text
-from conduit.mdl.unions import union_of
-from conduit.mdl.words import RESERVED
+from conduit.mdl.forms.identities import Identities
+from conduit.mdl.forms.unions import union_of
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.text.words import RESERVED
+from conduit.mdl.text.writer import type_text
 
 LONG = 24  # characters from which a repeated part is worth a name
 TALL = 16  # levels from which a part gets a name, however often it is used

@@ -18,10 +18,10 @@ import pydantic
 import typing_extensions
 from pydantic.fields import FieldInfo
 
-from conduit.mdl.constraints import SIGNS, canonical_pattern, fits, tightened
 from conduit.mdl.form import Form, Limits, ListOf, MapOf, Null, Scalar, TupleOf, UnionOf
-from conduit.mdl.refusals import refusal
-from conduit.mdl.words import folded
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.text.constraints import SIGNS, canonical_pattern, fits, tightened
+from conduit.mdl.text.words import folded
 
 _LIMITS = tuple(item.name for item in dataclasses.fields(Limits) if item.name != "unique")
 _LARGEST_SIZE = 2**63 - 1
@@ -81,7 +81,9 @@ def _plain(name: str, value: Any, path: str) -> Any:
         return _pattern(value, path)
     if name in ("min_length", "max_length"):
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_SIZE:
-            raise refusal(path, f"the constraint {name}={value!r} is no size", "write a whole number from 0 on")
+            raise refusal(
+                path, f"the constraint {name}={value!r} is no size", "write a whole number from 0 on"
+            )
         return value or (None if name == "min_length" else 0)  # at least none at all is no constraint
     if isinstance(value, bool | int):
         return int(value)

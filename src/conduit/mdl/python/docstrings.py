@@ -9,7 +9,7 @@ from typing import Any
 import docstring_parser
 import pydantic
 
-from conduit.mdl.words import folded
+from conduit.mdl.text.words import folded
 
 _ABOUT_THE_FUNCTION = frozenset(
     {"param", "attribute", "returns", "yields", "raises", "see_also", "references", "warns", "deprecated"}

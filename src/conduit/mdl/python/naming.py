@@ -9,7 +9,7 @@ import pydantic
 from pydantic import AliasChoices, AliasGenerator, AliasPath, ConfigDict
 from pydantic.fields import FieldInfo
 
-from conduit.mdl.refusals import refusal
+from conduit.mdl.python.refusals import refusal
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from conduit.mdl.docstrings import argument_docs
-from conduit.mdl.fields import FieldSource, field_source
 from conduit.mdl.form import Document
-from conduit.mdl.hints import hints_of
-from conduit.mdl.read import TypeReader
-from conduit.mdl.refusals import refusal
+from conduit.mdl.python.docstrings import argument_docs
+from conduit.mdl.python.fields import FieldSource, field_source
+from conduit.mdl.python.hints import hints_of
+from conduit.mdl.python.read import TypeReader
+from conduit.mdl.python.refusals import refusal
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
-from conduit.mdl.snapshot import MISSING
+from conduit.mdl.partial.snapshot import MISSING
 
 
 class Places:

@@ -12,7 +12,7 @@ import pydantic
 import pydantic.dataclasses
 import typing_extensions
 
-from conduit.mdl.refusals import refusal
+from conduit.mdl.python.refusals import refusal
 
 ALIASES: tuple[type, ...] = (
     typing_extensions.TypeAliasType,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from conduit.mdl.form import Choice
-from conduit.mdl.refusals import refusal
+from conduit.mdl.python.refusals import refusal
 
 _Value = str | float | int | bool | None
 

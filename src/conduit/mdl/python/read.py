@@ -19,9 +19,6 @@ from typing import Annotated, Any, ClassVar, Literal, NewType, TypeVar, Union, g
 import pydantic
 import typing_extensions
 
-from conduit.mdl import hints
-from conduit.mdl.choices import enum_choice, literal_choice
-from conduit.mdl.fields import FieldSource, fields_of, is_record
 from conduit.mdl.form import (
     Document,
     Form,
@@ -34,15 +31,19 @@ from conduit.mdl.form import (
     Scalar,
     TupleOf,
 )
-from conduit.mdl.generics import Scope, bindings, closed, stand_in
-from conduit.mdl.graph import Graph, label, name_of, no_hash
-from conduit.mdl.identities import Identities
-from conduit.mdl.keys import is_key
-from conduit.mdl.metadata import constrained, is_encoded, is_tagged, limits_in
-from conduit.mdl.naming import naming_of
-from conduit.mdl.refusals import refusal
-from conduit.mdl.scalars import is_text, scalar_kind, why_not
-from conduit.mdl.unions import union_of, warn_of_ambiguity
+from conduit.mdl.forms.identities import Identities
+from conduit.mdl.forms.keys import is_key
+from conduit.mdl.forms.unions import union_of
+from conduit.mdl.python import hints
+from conduit.mdl.python.ambiguity import warn_of_ambiguity
+from conduit.mdl.python.choices import enum_choice, literal_choice
+from conduit.mdl.python.fields import FieldSource, fields_of, is_record
+from conduit.mdl.python.generics import Scope, bindings, closed, stand_in
+from conduit.mdl.python.graph import Graph, label, name_of, no_hash
+from conduit.mdl.python.metadata import constrained, is_encoded, is_tagged, limits_in
+from conduit.mdl.python.naming import naming_of
+from conduit.mdl.python.refusals import refusal
+from conduit.mdl.python.scalars import is_text, scalar_kind, why_not
 
 _TRANSPARENT = (
     typing.Required, typing.NotRequired, typing_extensions.ReadOnly, typing.Final, ClassVar, pydantic.Secret,

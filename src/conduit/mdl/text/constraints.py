@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from conduit.mdl.form import Form, Limits, ListOf, MapOf, Scalar, TupleOf
-from conduit.mdl.words import json_text
+from conduit.mdl.text.words import json_text
 
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "%"}
 _NUMERIC = frozenset({"int", "float", "decimal"})

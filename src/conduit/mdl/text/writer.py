@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from conduit.mdl import constraints
 from conduit.mdl.form import (
     Anything,
     Choice,
@@ -25,7 +24,8 @@ from conduit.mdl.form import (
     TupleOf,
     UnionOf,
 )
-from conduit.mdl.words import folded, json_text
+from conduit.mdl.text import constraints
+from conduit.mdl.text.words import folded, json_text
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 

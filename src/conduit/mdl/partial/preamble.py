@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from conduit.mdl.places import Place
+from conduit.mdl.partial.places import Place
 
 THINKING_TAGS: Final = ("think", "thinking", "thought", "reasoning", "reflection", "scratchpad")
 

@@ -1,0 +1,1 @@
+"""MDL text, written from a form and read back into it."""
