@@ -6,14 +6,11 @@ import asyncio
 import contextlib
 import queue
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from dataclasses import make_dataclass
 from typing import Any, Generic, TypeVar
 
 from conduit import mdl
 from conduit.lmlite.portal import portal
 from conduit.lmlite.reply import Reply
-from conduit.lmlite.typed import reasoning_field
-from conduit.mdl.reasoning import ANSWER
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -88,42 +85,11 @@ class _PartialReader(Generic[T]):
     """Reads the pieces of one attempt after the other. It works where the stream is read, not on the portal."""
 
     def __init__(self, prompt: mdl.Prompt[T]) -> None:
-        # A field of reasoning beside the others is read over, as no field of the type.
-        self._around = reasoning_field(prompt) == "around"
-        self._type: Any = _around(prompt) if self._around else prompt.output
+        self._prompt = prompt
         self._attempt = 0
         self._parser: mdl.StreamParser[T]
 
     def feed(self, attempt: int, piece: str) -> mdl.Partial[T] | None:
         if attempt != self._attempt:
-            self._attempt, self._parser = attempt, mdl.StreamParser(self._type, attempt=attempt)
-        partial = self._parser.feed(piece)
-        return _Inner(partial) if partial is not None and self._around else partial
-
-
-class _Inner(mdl.Partial[T]):
-    """The partial value within an object that also holds the reasoning."""
-
-    __slots__ = ("_object",)
-
-    def __init__(self, whole: mdl.Partial[Any]) -> None:
-        super().__init__(None, whole.attempt)
-        self._object = whole
-
-    @property
-    def value(self) -> Any:
-        return self._object.get(ANSWER)
-
-
-_arounds: dict[str, type[Any]] = {}
-_MOST_AROUNDS = 256
-
-
-def _around(prompt: mdl.Prompt[Any]) -> type[Any]:
-    # Kept by the hash, which covers what can be seen of an answer: compiling a type costs more than reading one.
-    found = _arounds.get(prompt.hash)
-    if found is None:
-        if len(_arounds) >= _MOST_AROUNDS:
-            _arounds.clear()
-        found = _arounds[prompt.hash] = make_dataclass("Reasoned", [(ANSWER, prompt.output)])
-    return found
+            self._attempt, self._parser = attempt, self._prompt.parser(attempt)
+        return self._parser.feed(piece)

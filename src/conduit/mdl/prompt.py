@@ -27,6 +27,7 @@ from conduit.mdl.python.refusals import refusal
 from conduit.mdl.python.signature import read_signature
 from conduit.mdl.reasoning import with_reasoning
 from conduit.mdl.schema import Schema, decoding_schema
+from conduit.mdl.streaming import StreamParser
 from conduit.mdl.text.writer import document_text
 
 T = TypeVar("T")
@@ -99,6 +100,10 @@ class Prompt(Generic[T]):
     def parse(self, text: str, *, truncated: bool = False) -> Parsed[T]:
         """Parses an answer to this prompt; see ``mdl.parse``."""
         return parse(text, self.output, truncated=truncated, reasoning=self.reasoning)
+
+    def parser(self, attempt: int = 1) -> StreamParser[T]:
+        """A reader of an answer to this prompt that is still being written; see ``mdl.StreamParser``."""
+        return StreamParser(self.output, attempt=attempt, reasoning=self.reasoning)
 
 
 @overload

@@ -1,8 +1,8 @@
 """Reasoning before the answer, for models that have no channel of their own for it.
 
 A record is asked for with one more field before its own. Any other type, and a record that has a field of that
-name itself, is asked for as a record of two fields, ``reasoning`` and ``answer``. Here are only the two directions:
-what to ask for, and what an answer holds.
+name itself, is asked for as a record of two fields, ``reasoning`` and ``answer``. Here are only the directions:
+what to ask for, and what an answer holds, whole or begun.
 """
 
 from __future__ import annotations
@@ -23,6 +23,16 @@ def with_reasoning(document: Document) -> Document:
         members = (_MEMBER, *document.root.members)
         return Document(Record(document.root.name, members), document.definitions)
     return Document(Record("Reasoned", (_MEMBER, Member(ANSWER, document.root))), document.definitions)
+
+
+def shown(document: Document) -> tuple[Document, tuple[str, ...]]:
+    """What to look for in an answer that is still being written, and the path below which the value stands.
+
+    Reasoning is no field of it, and so is read over.
+    """
+    if not _wraps(document):
+        return document, ()
+    return Document(Record("Reasoned", (Member(ANSWER, document.root),)), document.definitions), (ANSWER,)
 
 
 def unwrap(value: Any, document: Document) -> tuple[str, Any]:

@@ -15,6 +15,7 @@ from conduit.mdl.partial.incremental import Reader
 from conduit.mdl.partial.places import Places
 from conduit.mdl.partial.snapshot import Snapshot
 from conduit.mdl.python.read import read
+from conduit.mdl.reasoning import shown
 
 T = TypeVar("T")
 
@@ -27,26 +28,29 @@ class Partial(Generic[T]):
         attempt: Which attempt at an answer it belongs to, from 1.
     """
 
-    __slots__ = ("_attempt", "_snapshot", "_value")
+    __slots__ = ("_attempt", "_snapshot", "_value", "_within")
 
     def __init__(self, value: Any, attempt: int = 1) -> None:
         self._value = value
         self._snapshot: Snapshot | None = None
+        self._within: tuple[str, ...] = ()
         self._attempt = attempt
 
     @classmethod
-    def of(cls, snapshot: Snapshot, attempt: int = 1) -> Partial[T]:
-        """A partial whose value is put together when it is first looked at."""
+    def of(cls, snapshot: Snapshot, attempt: int = 1, within: tuple[str, ...] = ()) -> Partial[T]:
+        """A partial whose value, the part of the snapshot at ``within``, is put together at its first use."""
         partial = cls(None, attempt)
-        partial._snapshot = snapshot
+        partial._snapshot, partial._within = snapshot, within
         return partial
 
     @property
     def value(self) -> Any:
         snapshot = self._snapshot
         if snapshot is not None:
-            self._value = snapshot.value()
-            self._snapshot = None
+            value = snapshot.value()
+            for step in self._within:
+                value = value[step]
+            self._value, self._snapshot = value, None
         return self._value
 
     @property
@@ -90,16 +94,19 @@ class StreamParser(Generic[T]):
     Args:
         type_: What the answer should be.
         attempt: Which attempt at an answer it is, for the partial values.
+        reasoning: The answer may have a field for reasoning before the value; see ``prompt``.
 
     Raises:
         UnsupportedType: MDL cannot express the type.
     """
 
-    def __init__(self, type_: type[T], *, attempt: int = 1) -> None:
+    def __init__(self, type_: type[T], *, attempt: int = 1, reasoning: bool = False) -> None:
         self._type = type_
         self._attempt = attempt
+        self._reasoning = reasoning
         self._pieces: list[str] = []
-        self._reader = Reader(_places(type_).root)
+        places, self._within = _places(type_, reasoning=reasoning)
+        self._reader = Reader(places.root)
         self._partial: Partial[T] | None = None
 
     @property
@@ -117,7 +124,7 @@ class StreamParser(Generic[T]):
         self._pieces.append(piece)
         if not self._reader.feed(piece):
             return None
-        self._partial = Partial.of(self._reader.snapshot(), self._attempt)
+        self._partial = Partial.of(self._reader.snapshot(), self._attempt, self._within)
         return self._partial
 
     def finish(self, *, truncated: bool = False) -> Parsed[T]:
@@ -126,7 +133,7 @@ class StreamParser(Generic[T]):
         Args:
             truncated: The token limit cut the answer; the error then carries what there was to see.
         """
-        return parse(self.text, self._type, truncated=truncated)
+        return parse(self.text, self._type, truncated=truncated, reasoning=self._reasoning)
 
 
 def stream(chunks: Iterable[str], type_: type[T]) -> Stream[T]:
@@ -157,16 +164,16 @@ async def astream(chunks: AsyncIterable[str], type_: type[T]) -> AsyncStream[T]:
 
 
 _MOST_KEPT: Final = 512
-_kept: dict[
-    int, tuple[Any, Places]
-] = {}  # by the identity of the type, which is kept too: not all have a hash
+# By the identity of the type, which is kept too: not all have a hash.
+_kept: dict[tuple[int, bool], tuple[Any, Places, tuple[str, ...]]] = {}
 
 
-def _places(type_: Any) -> Places:
-    """The places of a type, made at its first use and kept."""
-    found = _kept.get(id(type_))
+def _places(type_: Any, *, reasoning: bool) -> tuple[Places, tuple[str, ...]]:
+    """The places of a type and where its value stands, made at its first use and kept."""
+    found = _kept.get((id(type_), reasoning))
     if found is None:
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
-        found = _kept[id(type_)] = (type_, Places(read(type_)))
-    return found[1]
+        document, within = shown(read(type_)) if reasoning else (read(type_), ())
+        found = _kept[id(type_), reasoning] = type_, Places(document), within
+    return found[1], found[2]

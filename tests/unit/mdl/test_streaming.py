@@ -339,3 +339,14 @@ def test_only_so_many_brackets_are_taken_for_a_beginning() -> None:
     answer = '{"note": "a'
     assert shown(Order, "{so} " * 50 + answer) == {"note": "a"}
     assert shown(Order, "{so} " * 500 + answer) is ...
+
+
+def test_reasoning_is_read_over_and_the_value_grows() -> None:
+    parser = StreamParser(int, reasoning=True)
+    assert parser.feed('{"reasoning": "Two {and} two') is None
+    assert parser.feed('.", "answer": 4') is None
+    shown = parser.feed("}")
+    assert shown is not None
+    assert shown.value == 4
+    finished = parser.finish()
+    assert (finished.value, finished.reasoning) == (4, "Two {and} two.")
