@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar, Union
 
 from conduit.mdl.answer import Parsed, parse
+from conduit.mdl.kept import Kept
 from conduit.mdl.partial.incremental import Reader
 from conduit.mdl.partial.places import Places
 from conduit.mdl.partial.snapshot import Snapshot
@@ -105,7 +106,7 @@ class StreamParser(Generic[T]):
         self._attempt = attempt
         self._reasoning = reasoning
         self._pieces: list[str] = []
-        places, self._within = _places(type_, reasoning=reasoning)
+        places, self._within = _places[reasoning](type_)
         self._reader = Reader(places.root)
         self._partial: Partial[T] | None = None
 
@@ -163,17 +164,14 @@ async def astream(chunks: AsyncIterable[str], type_: type[T]) -> AsyncStream[T]:
     yield parser.finish().value
 
 
-_MOST_KEPT: Final = 512
-# By the identity of the type, which is kept too: not all have a hash.
-_kept: dict[tuple[int, bool], tuple[Any, Places, tuple[str, ...]]] = {}
+def _plain_places(type_: Any) -> tuple[Places, tuple[str, ...]]:
+    return Places(read(type_)), ()
 
 
-def _places(type_: Any, *, reasoning: bool) -> tuple[Places, tuple[str, ...]]:
-    """The places of a type and where its value stands, made at its first use and kept."""
-    found = _kept.get((id(type_), reasoning))
-    if found is None:
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()
-        document, within = shown(read(type_)) if reasoning else (read(type_), ())
-        found = _kept[id(type_), reasoning] = type_, Places(document), within
-    return found[1], found[2]
+def _reasoned_places(type_: Any) -> tuple[Places, tuple[str, ...]]:
+    document, within = shown(read(type_))
+    return Places(document), within
+
+
+_places: Final = {False: Kept(_plain_places), True: Kept(_reasoned_places)}
+"""By whether reasoning is asked for: the places of a type, and where its value stands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conduit.mdl.answer.by_schema import parse_schema
 from conduit.mdl.answer.by_type import error_lines, parse
-from conduit.mdl.answer.ladder import Parsed
+from conduit.mdl.answer.parsed import Parsed
 from conduit.mdl.answer.repairs import REPAIRS, Repair, repair
 from conduit.mdl.answer.thinking import split_thinking
 

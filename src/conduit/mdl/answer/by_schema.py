@@ -16,7 +16,8 @@ from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError,
 from conduit.mdl.answer import leaves
 from conduit.mdl.answer.by_type import error_lines
 from conduit.mdl.answer.guide import Guide
-from conduit.mdl.answer.ladder import Invalid, Parsed, read_answer
+from conduit.mdl.answer.ladder import read_answer
+from conduit.mdl.answer.parsed import Invalid, Parsed
 from conduit.mdl.form import (
     Anything,
     Choice,

@@ -13,15 +13,17 @@ from pydantic_core import SchemaError
 
 from conduit.errors import UnsupportedType
 from conduit.mdl.answer.guide import Guide
-from conduit.mdl.answer.ladder import Invalid, Parsed, read_answer, says_null
+from conduit.mdl.answer.ladder import read_answer
+from conduit.mdl.answer.parsed import Invalid, Parsed
+from conduit.mdl.answer.readings import says_null
 from conduit.mdl.form import Record
+from conduit.mdl.kept import Kept
 from conduit.mdl.python.read import read
 from conduit.mdl.reasoning import unwrap, with_reasoning
 
 T = TypeVar("T")
 
 _MOST_ERRORS: Final = 50
-_MOST_KEPT: Final = 1024
 
 
 class TypeTarget(Generic[T]):
@@ -51,17 +53,12 @@ class TypeTarget(Generic[T]):
             raise Invalid(partial(error_lines, error)) from error
 
 
-_kept: dict[int, TypeTarget[Any]] = {}  # by the type's identity: equal unions may differ in order
+_targets: Final = Kept[Any, TypeTarget[Any]](TypeTarget)
 
 
 def target_of(type_: type[T]) -> TypeTarget[T]:
     """The target of a type, made at its first use and kept."""
-    found = _kept.get(id(type_))
-    if found is None or found.type is not type_:
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()
-        found = _kept[id(type_)] = TypeTarget(type_)
-    return found
+    return _targets(type_)
 
 
 class ReasonedTarget(Generic[T]):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from conduit.mdl.answer.names import Names, squeezed
-from conduit.mdl.answer.notation import QUOTED_NAME, Bare, NotNotation, Reading, read_notation
+from conduit.mdl.answer.notation import Bare, Reading, read_notation
 from conduit.mdl.answer.repairs import Repair, repair
+from conduit.mdl.answer.scanner import NotNotation
+from conduit.mdl.answer.signs import QUOTED_NAME
 
 _MOST_CANDIDATES: Final = 2_000
 _MOST_RESTARTS: Final = 64  # from within a value that led nowhere

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from conduit.mdl.answer.names import squeezed
 from conduit.mdl.form import Choice
+from conduit.mdl.kept import Kept
 
 _MARKS: Final = " \t\n\r\"'`*_.!,;:()[]{}<>\u201c\u201d\u2018\u2019"
 _QUALIFIED = re.compile(r"[A-Za-z_]\w*\.(\w+)|<[A-Za-z_]\w*\.(\w+): .{0,200}>")
@@ -24,8 +24,7 @@ _MORE_BOOLS: Final = {"y": True, "on": True, "1": True, "n": False, "off": False
 BOOLS: Final = Choice((True, False), tuple(_YES.items()))
 
 
-@lru_cache(maxsize=512)
-def _spellings(choice: Choice) -> dict[str, Any]:
+def _spelled(choice: Choice) -> dict[str, Any]:
     """Squeezed text → the value that alone is spelled so."""
     found: dict[str, list[Any]] = {}
     texts = [(value, value) for value in choice.values if isinstance(value, str)]
@@ -33,6 +32,9 @@ def _spellings(choice: Choice) -> dict[str, Any]:
         if squeezed(text):
             found.setdefault(squeezed(text), []).append(value)
     return {text: values[0] for text, values in found.items() if all(value == values[0] for value in values)}
+
+
+_spellings: Final = Kept(_spelled)
 
 
 def same_spelling(choice: Choice, text: str) -> Any:

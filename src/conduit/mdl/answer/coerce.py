@@ -17,9 +17,10 @@ from conduit.mdl.answer import leaves
 from conduit.mdl.answer.fits import Fit, Miss, Problem, miss, moved, problems_below
 from conduit.mdl.answer.guide import Guide
 from conduit.mdl.answer.names import squeezed
-from conduit.mdl.answer.notation import Bare, NotNotation, read_notation
+from conduit.mdl.answer.notation import Bare, read_notation
 from conduit.mdl.answer.numbers import plain_number
 from conduit.mdl.answer.repairs import Repair, repair
+from conduit.mdl.answer.scanner import NotNotation
 from conduit.mdl.form import (
     Anything,
     Choice,

@@ -23,6 +23,7 @@ from conduit.mdl.answer.names import squeezed
 from conduit.mdl.answer.notation import Bare
 from conduit.mdl.answer.numbers import as_whole, plain_fraction, plain_number
 from conduit.mdl.form import NO_LIMITS, Choice, Limits, Scalar, ScalarKind
+from conduit.mdl.kept import Kept
 
 _NULLS: Final = frozenset({"null", "none", "nil", "undefined", "n/a", "na", "", "-", "nan", "unknown"})
 _BARE_NULLS: Final = frozenset({"null", "None", "nil", "undefined", "NULL", "Null"})
@@ -49,24 +50,17 @@ _CALL: Final = re.compile(
     r"(?:[A-Za-z_]\w*\.){0,3}[A-Za-z_]\w*\((?:[\"']([^\"']{1,200})[\"']|(\d{4},\s?\d{1,2},\s?\d{1,2}))\)"
 )
 _BY_WORD: Final = frozenset({"int", "float", "decimal", "date", "uuid", "url", "email", "ipv4", "ipv6"})
-_MOST_KEPT: Final = 4096
 _FREE: Final = frozenset({"str", "bool", "int"})
 _NUMERIC: Final = frozenset({"int", "float", "decimal"})
 
 
-# By identity: to hash a form costs more than to check with it.
-_kept: dict[int, tuple[Scalar, TypeAdapter[Any]]] = {}
+def _validator(form: Scalar) -> TypeAdapter[Any]:
+    limited: Any = Annotated[_TYPES[form.kind], _field(form.limits)]
+    return TypeAdapter(limited)
 
 
-def validator(form: Scalar) -> TypeAdapter[Any]:
-    """Pydantic's validator of a scalar with its limits, without the choices of a user's own type."""
-    found = _kept.get(id(form))
-    if found is None or found[0] is not form:
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()
-        limited: Any = Annotated[_TYPES[form.kind], _field(form.limits)]
-        found = _kept[id(form)] = form, TypeAdapter(limited)
-    return found[1]
+validator: Final = Kept(_validator)
+"""Pydantic's validator of a scalar with its limits, without the choices of a user's own type."""
 
 
 def _field(limits: Limits) -> Any:
