@@ -11,7 +11,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 BODY_TIMEOUT_S = 30.0
 MAX_HEADER_BYTES = 32 * 1024
+MAX_HEAD_BYTES = 8 * MAX_HEADER_BYTES  # beyond it the web server itself ends the connection, without a reason
+_REFUSED_BYTES = 1024 * 1024
+_REFUSED_TIMEOUT_S = 2.0
 _DISCARD_BYTES = 64 * 1024 * 1024
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _NOT_USE = frozenset({"/live", "/ready", "/metrics"})
@@ -75,8 +78,12 @@ class Gate:
             await send(message)
 
         try:
-            _check_size(scope)
-            self._auth.check(scope["path"], _authorization(scope))
+            try:
+                _check_size(scope)
+                self._auth.check(scope["path"], _authorization(scope))
+            except errors.ApiError:
+                await _discard(receive)
+                raise
             with nullcontext() if scope["path"] in _NOT_USE else self._watchdog.busy():
                 await self._serve(scope, receive, send_with_id, headers)
         except errors.ApiError as error:
@@ -137,6 +144,17 @@ class Gate:
         if too_large:
             raise errors.body_too_large(self._max_body_bytes)
         return b"".join(chunks)
+
+
+async def _discard(receive: Receive) -> None:
+    """Takes in what a refused caller is still writing, within bounds: until it has written it does not read."""
+    size, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REFUSED_TIMEOUT_S):
+            while more and size <= _REFUSED_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _check_size(scope: Scope) -> None:

@@ -22,7 +22,7 @@ from gpu_server.app import make_app
 from gpu_server.engines.base import Engine
 from gpu_server.engines.mistralrs import MistralRsEngine
 from gpu_server.engines.mistralrs_model import prepare_process
-from gpu_server.gate import MAX_HEADER_BYTES
+from gpu_server.gate import MAX_HEAD_BYTES
 from gpu_server.served_models import ServedModels
 from gpu_server.settings import ModelSettings, ServerSettings
 from gpu_server.watchdog import Watchdog
@@ -101,7 +101,7 @@ async def _serve(settings: ServerSettings, token: SecretStr, listener: socket.so
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             timeout_graceful_shutdown=DRAIN_S,
             timeout_keep_alive=KEEP_ALIVE_S,
         )
