@@ -19,7 +19,7 @@ from conduit.mdl import StreamParser, parse, parse_schema
 
 SMALL, LARGE, HUGE = 40_000, 160_000, 1_000_000
 GROWTH = 7.0
-NOTICED_S = 0.02  # below this, times say more about the machine than about the text
+NOTICED_S = 0.1  # below this, times say more about the machine than about the text
 MEMORY = 60
 
 
