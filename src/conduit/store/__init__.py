@@ -6,6 +6,8 @@ process.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from conduit.store.base import (
     Attempt,
     Declaration,
@@ -15,7 +17,9 @@ from conduit.store.base import (
     NodeRecord,
     NodeState,
 )
-from conduit.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from conduit.store.store import Store, open_store
 
 __all__ = [
     "Attempt",
@@ -28,3 +32,12 @@ __all__ = [
     "Store",
     "open_store",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # SQLAlchemy takes half a second to import, and who only names a record needs none of it.
+    if name in ("Store", "open_store"):
+        from conduit.store import store
+
+        return getattr(store, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
