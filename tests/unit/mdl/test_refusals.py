@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import math
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Any, Generic, Literal, Optional, TypeVar, Union
 
+import annotated_types
 import pydantic
 import pytest
 import typing_extensions
@@ -272,3 +274,18 @@ def test_a_field_that_pydantic_does_not_know_is_refused_by_its_path() -> None:
     with pytest.raises(UnsupportedType) as caught:
         render(Deferred)
     assert caught.value.path == "inside[]"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        Annotated[Literal["a", "b"], Field(min_length=0)],
+        Annotated[str, annotated_types.MinLen(-1)],
+        Annotated[str, annotated_types.MaxLen("many")],
+        Annotated[int, annotated_types.Ge("one")],
+        Annotated[datetime.date, annotated_types.MultipleOf(2)],
+    ],
+)
+def test_a_constraint_that_pydantic_would_stumble_on_is_refused(type_: Any) -> None:
+    with pytest.raises(UnsupportedType, match="constraint"):
+        render(type_)

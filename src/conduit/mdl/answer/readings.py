@@ -235,6 +235,8 @@ class Readings:
         separated = self._coercer.fit(form, Bare(body))
         if isinstance(separated, Fit):
             return separated
+        if not isinstance(item, Scalar | Choice):
+            return miss("is no list", form)
         one = self._plain_fit(item, body, body)
         return one if isinstance(one, Miss) else _joined([Fit([one.value], one.repairs, one.cost)])
 

@@ -84,7 +84,7 @@ def _plain(name: str, value: Any, path: str) -> Any:
             raise refusal(
                 path, f"the constraint {name}={value!r} is no size", "write a whole number from 0 on"
             )
-        return value or (None if name == "min_length" else 0)  # at least none at all is no constraint
+        return value
     if isinstance(value, bool | int):
         return int(value)
     if isinstance(value, float | Decimal):
@@ -132,8 +132,10 @@ def constrained(
         bounded = isinstance(form, Scalar) and form.kind in _BOUNDED_BY_VALIDATION
         if bounded and name in SIGNS and name != "multiple_of":
             continue
-        if not fits(form, name):
+        if not fits(form, name) or (name in SIGNS and not isinstance(value, int | float)):
             raise refusal(path, f"the constraint {name}={value!r} does not go with its type", "drop it")
         assert isinstance(form, Scalar | ListOf | TupleOf | MapOf)
+        if name == "min_length" and value == 0:
+            continue  # at least none at all is no constraint
         form = dataclasses.replace(form, limits=tightened(form.limits, {name: value}))
     return form

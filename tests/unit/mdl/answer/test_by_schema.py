@@ -185,3 +185,8 @@ def test_whatever_comes_out_fits_the_schema(schema: Any, document: Any) -> None:
     except OutputInvalid:
         return
     jsonschema.Draft202012Validator(schema).validate(value)
+
+
+def test_a_list_of_itself_comes_to_an_end() -> None:
+    with pytest.raises(OutputInvalid):
+        mdl.parse_schema("0.5", {"type": "array", "items": {"$ref": "#"}})
