@@ -18,14 +18,14 @@ from types import FrameType
 import uvicorn
 from pydantic import SecretStr
 
-from gpu_server.app import make_app
+from gpu_server.access.gate import MAX_HEAD_BYTES
+from gpu_server.access.watchdog import Watchdog
+from gpu_server.api.app import make_app
 from gpu_server.engines.base import Engine
 from gpu_server.engines.mistralrs import MistralRsEngine
 from gpu_server.engines.mistralrs_model import prepare_process
-from gpu_server.gate import MAX_HEAD_BYTES
-from gpu_server.served_models import ServedModels
+from gpu_server.serving.served_models import ServedModels
 from gpu_server.settings import ModelSettings, ServerSettings
-from gpu_server.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ import pydantic_core
 
 from conduit.compute import Caps, ComputeProvider, NodeSpec, NodeStatus, NodeView
 from conduit.errors import ConduitError, NodeFailed
+from conduit.lmlite.calls.substitute import override
+from conduit.lmlite.nodes.smallest import smallest
 from conduit.lmlite.request import LMReply, LMRequest
-from conduit.lmlite.smallest import smallest
-from conduit.lmlite.substitute import override
 from conduit.mdl.reasoning import ANSWER, FIELD
 
 __all__ = ["FakeLM", "FakeProvider", "LMReply", "LMRequest", "Raw", "override"]

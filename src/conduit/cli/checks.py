@@ -17,7 +17,7 @@ from conduit.cli.prefect_server import configured_server
 from conduit.cli.versions import NEEDED, found_version
 from conduit.errors import ConduitError, ModelNotFound
 from conduit.lmlite import ModelConfig
-from conduit.lmlite.model_files import TINY, locate
+from conduit.lmlite.nodes.model_files import TINY, locate
 from conduit.settings import Settings
 from conduit.store import open_store
 

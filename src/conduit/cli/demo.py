@@ -28,7 +28,7 @@ from conduit.cli.prefect_server import OwnServer, RunningServer, client_environm
 from conduit.cli.render import Screen, command
 from conduit.errors import ConduitError, StoreUnavailable
 from conduit.lmlite import ModelConfig
-from conduit.lmlite.model_files import locate
+from conduit.lmlite.nodes.model_files import locate
 from conduit.settings import Settings
 from conduit.store import open_store
 

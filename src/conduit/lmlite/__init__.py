@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conduit.lmlite.calls.reply import Reply
+from conduit.lmlite.calls.substitute import Substitute, override
 from conduit.lmlite.config import ModelConfig
-from conduit.lmlite.health import Health, ReplicaHealth
 from conduit.lmlite.life_cycle import Endpoint
-from conduit.lmlite.reply import Reply
+from conduit.lmlite.nodes.health import Health, ReplicaHealth
 from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
 from conduit.lmlite.resource import LMLiteResource
-from conduit.lmlite.substitute import Substitute, override
 from conduit.store import Attempt
 
 if TYPE_CHECKING:
-    from conduit.lmlite.inventory import DeploymentView, NodeSummary, Removed, collect, deployments, down
+    from conduit.lmlite.nodes.inventory import (
+        DeploymentView,
+        NodeSummary,
+        Removed,
+        collect,
+        deployments,
+        down,
+    )
 
 __all__ = [
     "Attempt",
@@ -45,7 +52,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Lazily: they bring the database library, which a program that only calls blocks may never need.
     if name in __all__:
-        from conduit.lmlite import inventory
+        from conduit.lmlite.nodes import inventory
 
         return getattr(inventory, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

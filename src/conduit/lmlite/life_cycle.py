@@ -21,15 +21,16 @@ from pydantic import SecretStr
 from conduit import settings as settings_module
 from conduit.compute import GPUS, ComputeProvider, Constraint
 from conduit.errors import ConduitError, NoReplica
-from conduit.lmlite import substitute, wanted
+from conduit.lmlite.calls import substitute
 from conduit.lmlite.config import LOCAL_IDLE_TIMEOUT_S, ModelConfig, ResourceConfig, resource_config
-from conduit.lmlite.health import Health
+from conduit.lmlite.nodes import wanted
+from conduit.lmlite.nodes.health import Health
 from conduit.lmlite.portal import portal
 from conduit.settings import Settings
 
 if TYPE_CHECKING:
-    from conduit.lmlite.calling import Caller
-    from conduit.lmlite.inventory import Removed
+    from conduit.lmlite.calls.calling import Caller
+    from conduit.lmlite.nodes.inventory import Removed
 
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ class LifeCycle:
     @property
     def _caller(self) -> Caller:
         # Made at first use: HTTP client and database library are most of this package's import time.
-        from conduit.lmlite.calling import Caller
+        from conduit.lmlite.calls.calling import Caller
 
         with _making:
             if self._made_caller is None:
@@ -318,7 +319,7 @@ class LifeCycle:
 
         Call it after all LMLite objects are made: what an earlier configuration left running is then given back.
         """
-        from conduit.lmlite.inventory import collect
+        from conduit.lmlite.nodes.inventory import collect
 
         return [] if substitute.current() is not None else collect(settings_module.load())
 

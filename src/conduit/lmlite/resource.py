@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
 from conduit import mdl
-from conduit.lmlite import streams
-from conduit.lmlite.arguments import (
+from conduit.lmlite.calls import streams
+from conduit.lmlite.calls.arguments import (
     Asked,
     ChatArguments,
     SamplingOptions,
@@ -20,9 +20,9 @@ from conduit.lmlite.arguments import (
     sampling,
     value_request,
 )
-from conduit.lmlite.batch import Errors, run_batch
+from conduit.lmlite.calls.batch import Errors, run_batch
+from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.life_cycle import LifeCycle
-from conduit.lmlite.reply import Reply
 
 T = TypeVar("T")
 

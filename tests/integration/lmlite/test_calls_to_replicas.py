@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from conduit import settings, store
 from conduit.errors import ModelNotFound, NotAuthorized, OutputTruncated, PromptTooLong, RequestTimeout
 from conduit.lmlite import LMLiteResource, LMRequest, ModelConfig, flow_run_id
-from conduit.lmlite.calling import _client
-from conduit.lmlite.pool import Replica
+from conduit.lmlite.calls.calling import _client
 from conduit.lmlite.portal import portal
+from conduit.lmlite.replicas.pool import Replica
 
 CHAT = [{"role": "user", "content": "hi there"}]
 

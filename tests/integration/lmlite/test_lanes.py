@@ -4,8 +4,8 @@ import anyio
 import httpx
 import pytest
 
-from conduit.lmlite import lanes
-from conduit.lmlite.lanes import Lanes
+from conduit.lmlite.replicas import lanes
+from conduit.lmlite.replicas.lanes import Lanes
 
 
 class Server:

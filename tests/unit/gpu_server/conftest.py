@@ -9,11 +9,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from gpu_server.app import make_app
+from gpu_server.access.watchdog import Watchdog
+from gpu_server.api.app import make_app
 from gpu_server.engines.base import Completion, EngineCounters, Job, Message, Piece, Usage
-from gpu_server.served_models import ServedModels
+from gpu_server.serving.served_models import ServedModels
 from gpu_server.settings import ModelSettings
-from gpu_server.watchdog import Watchdog
 
 TOKEN = "a-good-token"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpu_server.admission import Admission, QueueFull
+from gpu_server.serving.admission import Admission, QueueFull
 
 
 class Clock:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from gpu_server.api.openai_types import ChunkWriter, parse_chat_request
 from gpu_server.engines.base import Message, Usage
 from gpu_server.errors import ApiError
-from gpu_server.openai_types import ChunkWriter, parse_chat_request
 
 LEAST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

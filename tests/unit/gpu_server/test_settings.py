@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gpu_server.auth import BearerAuth
+from gpu_server.access.auth import BearerAuth
 from gpu_server.errors import ApiError
 from gpu_server.settings import SettingsError, load_settings, token_from_environment
 

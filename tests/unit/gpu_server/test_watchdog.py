@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gpu_server.watchdog import Watchdog
+from gpu_server.access.watchdog import Watchdog
 
 
 class Clock:

@@ -6,11 +6,11 @@ import pytest
 
 from conduit import compute, store
 from conduit.errors import DeploymentFailed, DeploymentStopped, ModelDoesNotFit, NodeFailed
-from conduit.lmlite import memory
-from conduit.lmlite.client import Client
 from conduit.lmlite.config import ModelConfig, resource_config
-from conduit.lmlite.deployment import Deployment
-from conduit.lmlite.site import Site
+from conduit.lmlite.nodes import memory
+from conduit.lmlite.nodes.deployment import Deployment
+from conduit.lmlite.nodes.site import Site
+from conduit.lmlite.replicas.client import Client
 from conduit.settings import Settings
 from conduit.store import DeploymentState, NodeState
 from conduit.testing import FakeProvider

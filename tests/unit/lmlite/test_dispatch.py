@@ -17,9 +17,9 @@ from conduit.errors import (
     RequestRefused,
     RequestTimeout,
 )
-from conduit.lmlite.client import Client
-from conduit.lmlite.dispatch import dispatch
-from conduit.lmlite.pool import Pool, Replica
+from conduit.lmlite.replicas.client import Client
+from conduit.lmlite.replicas.dispatch import dispatch
+from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.request import LMRequest, Sampling
 from conduit.testing import FakeProvider
 from support.replicas import Replicas, completion, error

@@ -5,11 +5,12 @@ import pytest
 from conduit import compute, store
 from conduit.compute import NodeSpec
 from conduit.errors import NodeFailed
-from conduit.lmlite import LMLiteResource, collect, deployments, down, inventory
-from conduit.lmlite.client import Client
+from conduit.lmlite import LMLiteResource, collect, deployments, down
 from conduit.lmlite.config import resource_config
-from conduit.lmlite.deployment import Deployment
-from conduit.lmlite.site import Site
+from conduit.lmlite.nodes import inventory
+from conduit.lmlite.nodes.deployment import Deployment
+from conduit.lmlite.nodes.site import Site
+from conduit.lmlite.replicas.client import Client
 from conduit.settings import Settings
 from conduit.testing import FakeProvider
 from support.replicas import Replicas

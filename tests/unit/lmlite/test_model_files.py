@@ -5,8 +5,8 @@ import pytest
 
 from conduit.errors import ModelDoesNotFit, ModelNotFound
 from conduit.lmlite.config import ModelConfig
-from conduit.lmlite.memory import check_fit
-from conduit.lmlite.model_files import ModelFiles, locate
+from conduit.lmlite.nodes.memory import check_fit
+from conduit.lmlite.nodes.model_files import ModelFiles, locate
 
 QWEN = {
     "model_type": "qwen3",

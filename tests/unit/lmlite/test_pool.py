@@ -1,6 +1,6 @@
 from pydantic import SecretStr
 
-from conduit.lmlite.pool import Pool, Replica
+from conduit.lmlite.replicas.pool import Pool, Replica
 
 
 def replicas(*names):

@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from conduit.errors import ArgumentInvalid, OutputTruncated
 from conduit.lmlite import LMLiteResource, LMReply, LMRequest, override
-from conduit.lmlite.channels import ThinkingFilter, spoken
+from conduit.lmlite.calls.channels import ThinkingFilter, spoken
 from conduit.testing import FakeLM
 
 CHAT = [{"role": "user", "content": "hi"}]

@@ -19,9 +19,9 @@ from conduit.errors import (
     UnsupportedType,
 )
 from conduit.lmlite import Attempt, LMLiteResource, override
-from conduit.lmlite.metering import Meter
+from conduit.lmlite.calls.metering import Meter
+from conduit.lmlite.calls.typed import ask, typed_request
 from conduit.lmlite.request import LMReply
-from conduit.lmlite.typed import ask, typed_request
 from conduit.testing import FakeLM
 
 CHAT = [{"role": "user", "content": "hi"}]

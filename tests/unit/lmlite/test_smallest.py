@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from conduit import mdl
 from conduit.errors import UnsupportedType
-from conduit.lmlite.smallest import smallest
+from conduit.lmlite.nodes.smallest import smallest
 
 
 class Colour(Enum):

@@ -1,8 +1,9 @@
 import gc
 
 from conduit import settings
-from conduit.lmlite import LMLiteResource, wanted
-from conduit.lmlite.deployment import deployment_key
+from conduit.lmlite import LMLiteResource
+from conduit.lmlite.nodes import wanted
+from conduit.lmlite.nodes.deployment import deployment_key
 
 
 def keys():

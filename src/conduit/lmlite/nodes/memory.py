@@ -10,7 +10,7 @@ import psutil
 from conduit import planner
 from conduit.errors import ModelDoesNotFit, ModelUnsupported
 from conduit.lmlite.config import ModelConfig
-from conduit.lmlite.model_files import ModelFiles
+from conduit.lmlite.nodes.model_files import ModelFiles
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, TypedDict, Unpack
 
 from conduit import mdl
 from conduit.errors import ArgumentInvalid
+from conduit.lmlite.calls.typed import typed_request
 from conduit.lmlite.request import LMRequest, Message, Sampling
-from conduit.lmlite.typed import typed_request
 
 
 class SamplingOptions(TypedDict, total=False):

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 from conduit import mdl
+from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.portal import portal
-from conduit.lmlite.reply import Reply
 
 E = TypeVar("E")
 T = TypeVar("T")

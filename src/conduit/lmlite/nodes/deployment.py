@@ -17,14 +17,14 @@ import anyio
 from conduit import compute
 from conduit.compute import NodeStatus, NodeView
 from conduit.errors import ConduitError, DeploymentFailed, DeploymentStopped
-from conduit.lmlite import memory, node_steps
-from conduit.lmlite.client import Client
 from conduit.lmlite.config import ModelConfig, ResourceConfig
-from conduit.lmlite.exclusive import exclusive
-from conduit.lmlite.health import Health, ReplicaHealth
-from conduit.lmlite.model_files import ModelFiles, locate
-from conduit.lmlite.pool import Pool, Replica
-from conduit.lmlite.site import Site, off_loop
+from conduit.lmlite.nodes import memory, node_steps
+from conduit.lmlite.nodes.exclusive import exclusive
+from conduit.lmlite.nodes.health import Health, ReplicaHealth
+from conduit.lmlite.nodes.model_files import ModelFiles, locate
+from conduit.lmlite.nodes.site import Site, off_loop
+from conduit.lmlite.replicas.client import Client
+from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.store import DeploymentState, NodeRecord, NodeState
 
 _log = logging.getLogger(__name__)

@@ -20,11 +20,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gpu_server import errors
-from gpu_server.admission import QueueFull
+from gpu_server.api.openai_types import ChatRequest, ChunkWriter, completion_body, parse_chat_request
 from gpu_server.engines.base import EngineError, Job, Piece, PromptRefused, SchemaRefused, Usage
-from gpu_server.metrics import Metrics
-from gpu_server.openai_types import ChatRequest, ChunkWriter, completion_body, parse_chat_request
-from gpu_server.served_models import ServedModel, ServedModels
+from gpu_server.serving.admission import QueueFull
+from gpu_server.serving.metrics import Metrics
+from gpu_server.serving.served_models import ServedModel, ServedModels
 
 logger = logging.getLogger(__name__)
 requests_log = logging.getLogger("gpu_server.requests")

@@ -58,7 +58,7 @@ def keys(settings: Settings, owner: str) -> set[str]:
         settings: Whose records.
         owner: The data folder's owner.
     """
-    from conduit.lmlite.deployment import deployment_key
+    from conduit.lmlite.nodes.deployment import deployment_key
 
     gc.collect()  # what the program has dropped may still hang in a reference cycle
     with _lock:

@@ -13,7 +13,7 @@ import anyio
 
 from conduit.compute import NodeSpec, NodeView
 from conduit.errors import ConduitError
-from conduit.lmlite.site import Site, off_loop
+from conduit.lmlite.nodes.site import Site, off_loop
 from conduit.store import NodeRecord, NodeState
 
 _log = logging.getLogger(__name__)

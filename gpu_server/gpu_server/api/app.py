@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gpu_server.auth import BearerAuth
-from gpu_server.chat import ChatEndpoint
+from gpu_server.access.auth import BearerAuth
+from gpu_server.access.gate import Gate
+from gpu_server.access.watchdog import Watchdog
+from gpu_server.api.chat import ChatEndpoint
 from gpu_server.errors import ApiError
-from gpu_server.gate import Gate
-from gpu_server.metrics import CONTENT_TYPE, Metrics
-from gpu_server.served_models import ServedModels
-from gpu_server.watchdog import Watchdog
+from gpu_server.serving.metrics import CONTENT_TYPE, Metrics
+from gpu_server.serving.served_models import ServedModels
 
 
 def make_app(models: ServedModels, *, token: SecretStr, watchdog: Watchdog, max_body_bytes: int) -> ASGIApp:

@@ -58,7 +58,7 @@ def locate(model: ModelConfig) -> ModelFiles:
         ModelNotFound: It is none of these.
     """
     model_id = model.model_id
-    folder = Path(__file__).parent / "tiny" if model_id == TINY else Path(model_id).expanduser()
+    folder = Path(__file__).parents[1] / "tiny" if model_id == TINY else Path(model_id).expanduser()
     if (folder / "config.json").is_file():
         return ModelFiles(model_id, folder.absolute(), _fingerprint(folder))
     if folder.exists():

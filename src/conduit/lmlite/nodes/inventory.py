@@ -8,10 +8,10 @@ from typing import Literal
 
 from conduit.compute import SERVER_PORT, ComputeProvider
 from conduit.errors import ConduitError
-from conduit.lmlite import node_steps, wanted
-from conduit.lmlite.exclusive import exclusive
+from conduit.lmlite.nodes import node_steps, wanted
+from conduit.lmlite.nodes.exclusive import exclusive
+from conduit.lmlite.nodes.site import Site, off_loop, open_site
 from conduit.lmlite.portal import portal
-from conduit.lmlite.site import Site, off_loop, open_site
 from conduit.settings import Settings
 from conduit.store import DeploymentRecord
 

@@ -16,10 +16,10 @@ import anyio
 import httpx
 
 from conduit.errors import ConduitError, NoReplica, ReplicaLost, RequestRefused
-from conduit.lmlite.completion import Completion
-from conduit.lmlite.lanes import Lanes
-from conduit.lmlite.pool import Replica
-from conduit.lmlite.refusals import refusal
+from conduit.lmlite.replicas.completion import Completion
+from conduit.lmlite.replicas.lanes import Lanes
+from conduit.lmlite.replicas.pool import Replica
+from conduit.lmlite.replicas.refusals import refusal
 from conduit.lmlite.request import LMReply, LMRequest
 
 _CONNECT_TIMEOUT_S = 5.0

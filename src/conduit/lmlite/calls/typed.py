@@ -11,9 +11,9 @@ import anyio.to_thread
 
 from conduit import mdl
 from conduit.errors import AnswerError, OutputInvalid, OutputTruncated, PromptTooLong
-from conduit.lmlite.channels import check_not_refused, written
-from conduit.lmlite.metering import Meter
-from conduit.lmlite.reply import Reply
+from conduit.lmlite.calls.channels import check_not_refused, written
+from conduit.lmlite.calls.metering import Meter
+from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.request import GREEDY, LMReply, LMRequest, Message, ReasoningField, Sampling
 from conduit.mdl.answer import repair, split_thinking
 from conduit.mdl.form import Record

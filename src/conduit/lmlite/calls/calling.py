@@ -17,19 +17,19 @@ import anyio.lowlevel
 from conduit import mdl
 from conduit.compute import ComputeProvider
 from conduit.errors import AnswerError, DeploymentStopped, NoReplica, ReplicaLost, RequestTimeout
-from conduit.lmlite import substitute
-from conduit.lmlite.channels import ThinkingFilter, check_not_refused, spoken
-from conduit.lmlite.client import Client
+from conduit.lmlite.calls import substitute
+from conduit.lmlite.calls.channels import ThinkingFilter, check_not_refused, spoken
+from conduit.lmlite.calls.metering import Meter, code_of
+from conduit.lmlite.calls.reply import Reply
+from conduit.lmlite.calls.typed import ask
 from conduit.lmlite.config import ResourceConfig
-from conduit.lmlite.deployment import Deployment
-from conduit.lmlite.dispatch import Emit, dispatch
-from conduit.lmlite.metering import Meter, code_of
-from conduit.lmlite.pool import Pool
+from conduit.lmlite.nodes.deployment import Deployment
+from conduit.lmlite.nodes.site import Site, open_site
 from conduit.lmlite.portal import Portal, portal
-from conduit.lmlite.reply import Reply
+from conduit.lmlite.replicas.client import Client
+from conduit.lmlite.replicas.dispatch import Emit, dispatch
+from conduit.lmlite.replicas.pool import Pool
 from conduit.lmlite.request import LMReply, LMRequest
-from conduit.lmlite.site import Site, open_site
-from conduit.lmlite.typed import ask
 from conduit.settings import Settings
 
 T = TypeVar("T")

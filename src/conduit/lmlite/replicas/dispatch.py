@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 import anyio
 
 from conduit.errors import ModelError, NoReplica, Overloaded, ReplicaLost, RequestTimeout
-from conduit.lmlite.client import Client
-from conduit.lmlite.pool import RECHECK_S, Pool, Replica
+from conduit.lmlite.replicas.client import Client
+from conduit.lmlite.replicas.pool import RECHECK_S, Pool, Replica
 from conduit.lmlite.request import LMReply, LMRequest
 
 Emit = Callable[[str], None]

@@ -17,8 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gpu_server import errors
-from gpu_server.auth import BearerAuth
-from gpu_server.watchdog import Watchdog
+from gpu_server.access.auth import BearerAuth
+from gpu_server.access.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 

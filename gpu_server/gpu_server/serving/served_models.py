@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from gpu_server import errors
-from gpu_server.admission import Admission
 from gpu_server.engines.base import Engine, LoadError
+from gpu_server.serving.admission import Admission
 from gpu_server.settings import ModelSettings
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""The models of this server: their state, their queues, their counts."""

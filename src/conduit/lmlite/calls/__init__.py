@@ -1,0 +1,1 @@
+"""One call: its arguments, the request, what the answer says, and what it cost."""

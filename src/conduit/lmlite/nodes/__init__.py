@@ -1,0 +1,1 @@
+"""A deployment's nodes: what they need, starting, finding and ending them."""
