@@ -32,7 +32,8 @@ class ModelSettings(BaseModel):
     model_id: Annotated[str, Field(min_length=1, max_length=256)]
     path: Path | None = None
     """Folder in the Hugging Face layout; None takes `model_id` from the hub."""
-    engine: Literal["mistralrs"] = "mistralrs"
+    engine: Literal["mistralrs", "sglang", "vllm", "openai"] = "mistralrs"
+    task: Literal["generate", "embed"] = "generate"
     max_model_len: Positive = 1024
     """Prompt and completion tokens of one request together."""
     max_model_concurrency: Positive = 1
@@ -46,7 +47,23 @@ class ModelSettings(BaseModel):
     revision: str | None = None
     """Commit, tag or branch on the hub."""
     quantization: str | None = None
-    """In-situ quantization by the engine, for example "q8_0"."""
+    """The engine's name of it, for example "q8_0" or "awq"; None for what the checkpoint has."""
+    memory_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the GPU's memory, in the engine's own meaning of the word; None for the engine's default."""
+    tensor_parallel: Positive = 1
+    """GPUs that hold the model together."""
+    engine_command: Annotated[list[str], Field(min_length=1)] | None = None
+    """How the engine's program is started, for an engine in an environment of its own; its flags are added."""
+    engine_args: list[str] = []
+    """Further flags for the engine's program."""
+    url: str | None = None
+    """Base URL, ending in /v1, of the server that the engine "openai" attaches to."""
+    api_key_variable: str | None = None
+    """Environment variable that holds the key of that server."""
+    startup_timeout_s: Seconds = 600
+    """How long loading may take."""
+    stall_timeout_s: Seconds = 120
+    """How long an engine with work may show no progress before it counts as dead and is replaced."""
 
 
 class ServerSettings(BaseModel):
@@ -62,6 +79,27 @@ class ServerSettings(BaseModel):
     idle_timeout_s: Seconds | None = None
     max_lifetime_s: Seconds | None = None
     max_body_bytes: Positive = 4 * 1024 * 1024
+    max_batch_bytes: Positive = 64 * 1024 * 1024
+    """Largest body of `POST /v1/batch`."""
+    batch_retention_s: Seconds = 3600
+    """How long a finished batch's results can be fetched again."""
+    max_connections: Positive = 2048
+    head_timeout_s: Seconds = 10
+    """How long a connection may take to send the head of a request."""
+    body_timeout_s: Seconds = 30
+    write_timeout_s: Seconds = 60
+    """How long a reader of a stream may take nothing."""
+    requests_per_s: Annotated[float, Field(gt=0)] | None = None
+    """Most requests a second by one token, in the long run; None for no limit."""
+    requests_burst: Positive = 100
+    """How many may come at once under that limit."""
+    tls_certificate: Path | None = None
+    """PEM file; with `tls_key` the server speaks HTTPS only."""
+    tls_key: Path | None = None
+    drain_s: Seconds = 5
+    """How long what runs may go on after the signal to end."""
+    log_dir: Path | None = None
+    """Folder of the engines' own logs; None writes them to stderr."""
     models: Annotated[list[ModelSettings], Field(min_length=1)]
 
     @model_validator(mode="after")
