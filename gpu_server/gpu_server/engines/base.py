@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from gpu_server.schemas import bounds
+
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
@@ -35,8 +37,8 @@ class PromptTooLong(Exception):
     """Prompt and answer exceed what the engine takes; nothing was cut. The text is for the caller."""
 
 
-class SchemaRefused(Exception):
-    """The engine's grammar cannot enforce this schema; the text is for the caller."""
+SchemaRefused = bounds.SchemaRefused
+"""The engine's grammar cannot enforce the job's schema; the text is for the caller."""
 
 
 class Unsupported(Exception):
@@ -234,14 +236,17 @@ class Engine(Protocol):
         """Return why, once the engine is gone; may wait for ever."""
 
     async def answers(self) -> bool:
-        """Tell whether it would answer now, by the cheapest check that cannot lie; may take long when it is busy."""
+        """Tell whether it would answer now, by the cheapest check that cannot lie; may take long when busy."""
 
-    async def prompt_tokens(self, messages: Sequence[Message], *, constrained: bool) -> int | None:
+    async def prompt_tokens(
+        self, messages: Sequence[Message], *, constrained: bool, tools: Sequence[Tool] = ()
+    ) -> int | None:
         """Return the length of the prompt with the chat template applied; None when only answering tells.
 
         Args:
             messages: The conversation.
             constrained: Whether the answer will obey a schema; templates may differ then.
+            tools: What the model is told that it may call.
 
         Raises:
             PromptRefused: The template cannot render them.

@@ -1,67 +1,58 @@
-"""The embedded engine: mistral.rs, in this process, without torch. Continuous batching, llguidance grammars.
+"""The embedded engine: mistral.rs in a process of its own, without torch. Continuous batching, llguidance grammars.
 
-Threads: one dispatcher, the only one that touches the runner (it cannot be shared: a second caller raises), and
-a pool of drain threads, one for each request that runs, which sleep inside the engine until their next token.
-Requests are always submitted as streams, because only a stream can be cancelled; an answer that was not asked for
-as a stream wakes the event loop once, when it is whole. Streams wake it once per burst of tokens, not per token.
+This is the server's side: it starts the process, hands requests over and awaits their answers. A crash of the
+engine takes its own model's requests with it and nothing else, and no loading of weights holds up this process.
+What waits here for a slow reader of a stream is the text of the answer so far, joined to one piece: at most
+`max_tokens` tokens of text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from gpu_server.engines.base import (
+    Abilities,
     Completion,
+    Embeddings,
     EngineCounters,
     EngineError,
-    FinishReason,
+    EngineLost,
     Job,
+    LoadError,
     Message,
     Piece,
+    PromptRefused,
+    PromptTooLong,
     SchemaRefused,
+    Tool,
+    Unsupported,
     Usage,
 )
-from gpu_server.engines.mailbox import Mailbox
-from gpu_server.engines.mistralrs_model import effective_settings, first_line, load_model
-from gpu_server.engines.schema import grammar_text
-from gpu_server.engines.step_meter import StepMeter
-from gpu_server.engines.stop_text import StopText
-from gpu_server.settings import ModelSettings
+from gpu_server.engines.embedded.cpu import is_small, usable_processors
+from gpu_server.engines.embedded.pending import Pending, alternatives
+from gpu_server.engines.embedded.process import EngineProcess
+from gpu_server.engines.tool_text import ToolText, call_schema, read_call
+from gpu_server.schemas.bounds import grammar_text
+from gpu_server.settings import TOKEN_VARIABLE, ModelSettings
 
-if TYPE_CHECKING:
-    from mistralrs import ChatCompletionChunkResponse, ChatCompletionRequest, Runner
-
-CLOSE_S = 2.0
-WAVE_S = 0.025
-WAVE_QUIET_S = 0.004
-_INLINE_PROMPT_CHARS = 8_000
-_GRAMMAR_MARKS = ("Invalid grammar", "JSON schema", "Parser Error", "<state>")
-
-
-class _Generation:
-    """One request inside the engine. Written by one drain thread, read by the event loop once it is done."""
-
-    __slots__ = ("cancelled", "done", "job", "key", "on_piece", "request", "started", "stream")
-
-    def __init__(
-        self, key: int, job: Job, request: ChatCompletionRequest, on_piece: Callable[[Piece], None] | None
-    ) -> None:
-        self.key = key
-        self.job = job
-        self.request = request
-        self.on_piece = on_piece
-        self.stream: Any = None
-        self.cancelled = False
-        self.started = time.monotonic()
-        self.done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+COMMAND = (sys.executable, "-P", "-m", "gpu_server.engines.embedded")
+DEFAULT_DTYPE = "f32"
+MOST_LOGPROBS = 20
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty")
+_FAILURES = {
+    "prompt": PromptRefused,
+    "schema": SchemaRefused,
+    "long": PromptTooLong,
+    "engine": EngineError,
+}
 
 
 class MistralRsEngine:
@@ -69,225 +60,332 @@ class MistralRsEngine:
 
     Args:
         settings: Which model, and its limits.
+        log: File that gets what the engine prints; None is our standard error.
+        processors: How many its kernels may use; None for all that this process may.
     """
 
-    seeds = False  # "cannot seed the CPU rng"
-
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(
+        self, settings: ModelSettings, *, log: Path | None = None, processors: int | None = None
+    ) -> None:
         self._settings = settings
-        self._meter = StepMeter()
-        self._counters = EngineCounters()
-        self._inbox: queue.SimpleQueue[_Generation | None] = queue.SimpleQueue()
-        self._drains = ThreadPoolExecutor(settings.max_model_concurrency, thread_name_prefix="drain")
-        self._running: set[_Generation] = set()
+        self._log = log
+        self._processors = processors
+        self._process: EngineProcess | None = None
+        self._loaded: asyncio.Future[None] | None = None
+        self._pending: dict[int, Pending] = {}
         self._keys = count()
-        self._dispatcher: threading.Thread | None = None
+        self._abilities = Abilities(generate=False)
+        self._counters = EngineCounters()
+
+    @property
+    def abilities(self) -> Abilities:
+        """Return what it can do. See `Engine`."""
+        return self._abilities
 
     @property
     def counters(self) -> EngineCounters:
         """Return the counts so far."""
-        counters = self._counters
-        counters.steps, counters.largest_batch = self._meter.steps, self._meter.largest_batch
-        counters.completion_tokens = self._meter.tokens
-        return counters
+        return self._counters
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process."""
+        return None if self._process is None else self._process.pid
 
     async def load(self) -> None:
-        """Find the files, read the tokenizer, start the engine.
-
-        Raises:
-            LoadError: With the reason for the operator.
-        """
-        self._mailbox = Mailbox(asyncio.get_running_loop())
-        runner, self._prompt = await asyncio.to_thread(load_model, self._settings)
-        self._counters.facts = effective_settings(self._settings)
-        self._dispatcher = threading.Thread(
-            target=self._dispatch, args=(runner,), name="dispatch", daemon=True
+        """Start the process and load the model there. See `Engine`."""
+        settings = self._settings
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._process = EngineProcess(self._take, self._log)
+        await self._process.start(settings.engine_command or COMMAND, self._environment())
+        order = settings.model_dump(
+            mode="json",
+            include={
+                "model_id", "path", "task", "max_model_len", "max_model_concurrency", "revision", "quantization",
+            },
+        )  # fmt: skip
+        self._process.send(["load", {**order, "dtype": settings.dtype or DEFAULT_DTYPE}])
+        ends: list[asyncio.Future[Any]] = [self._loaded, self._process.gone]
+        await asyncio.wait(
+            ends,
+            timeout=settings.startup_timeout_s,
+            return_when=asyncio.FIRST_COMPLETED,
         )
-        self._dispatcher.start()
+        if self._loaded.done():
+            self._loaded.result()
+            self._process.gone.add_done_callback(self._lose)
+            return
+        if self._process.gone.done():
+            raise LoadError(self._process.gone.result())
+        await self._process.close()
+        raise LoadError(
+            f"the model was not loaded after startup_timeout_s={settings.startup_timeout_s:g}; a higher one, or a "
+            "smaller or quantized model may help"
+        )
 
-    async def prompt_tokens(self, messages: Sequence[Message], *, constrained: bool) -> int:
+    async def lost(self) -> str:
+        """Return how the process ended, once it has. See `Engine`."""
+        assert self._process is not None
+        return await asyncio.shield(self._process.gone)
+
+    async def answers(self) -> bool:
+        """Ask the engine between two of its steps. See `Engine`."""
+        try:
+            await self._ask("ping")
+        except EngineError:
+            return False
+        return True
+
+    async def prompt_tokens(
+        self, messages: Sequence[Message], *, constrained: bool, tools: Sequence[Tool] = ()
+    ) -> int:
         """Count the prompt. See `Engine`."""
-        counting = partial(self._prompt.count, messages, enable_thinking=not constrained)
-        if sum(len(message.content) for message in messages) <= _INLINE_PROMPT_CHARS:
-            return counting()  # tens of microseconds: a thread would cost more
-        return await asyncio.to_thread(counting)
+        chat = {
+            "messages": [_message(message) for message in messages],
+            "enable_thinking": not constrained,
+            "tools": [_tool(tool) for tool in tools],
+        }
+        counted: list[int] = await self._ask("count", [chat], [])
+        return counted[0]
+
+    async def text_tokens(self, text: str) -> int:
+        """Count raw text. See `Engine`."""
+        counted: list[int] = await self._ask("count", [], [text])
+        return counted[0]
 
     async def complete(self, job: Job) -> Completion:
         """Return the whole answer. See `Engine`."""
-        generation = self._submit(job, None)
-        try:
-            return await asyncio.shield(generation.done)
-        except asyncio.CancelledError:
-            await self._cancel(generation)
-            raise
+        text, reasoning, reported, finish, usage, first_token_s = await self._run(
+            "submit", self._order(job, stream=False)
+        )
+        calls = []
+        if call_schema(job.tools, job.tool_choice) is not None:
+            if (call := read_call(text, 0)) is not None:
+                text, calls = "", [call]
+        elif job.tools and job.tool_choice != "none":
+            parts = ToolText(tool.name for tool in job.tools)
+            shown, calls = parts.feed(text)
+            rest, last = parts.rest()
+            text, calls = shown + rest, [*calls, *last]
+        return Completion(
+            text,
+            "tool_calls" if calls and finish == "stop" else finish,
+            Usage(*usage),
+            first_token_s,
+            reasoning=reasoning,
+            tool_calls=calls,
+            logprobs=alternatives(reported),
+        )
 
     async def stream(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Yield the answer as it comes. See `Engine`."""
-        pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
-        generation = self._submit(job, pieces.put_nowait)
-        generation.done.add_done_callback(lambda _: pieces.put_nowait(None))
+        order = self._order(job, stream=True)
+        pending = self._send("submit", order)
+        calls = None
+        if job.tools and job.tool_choice != "none":
+            forced = call_schema(job.tools, job.tool_choice) is not None
+            calls = _Calls(job.tools, forced=forced)
         try:
-            while (piece := await pieces.get()) is not None:
-                yield piece
-            await generation.done  # raises what went wrong
+            while (piece := await pending.next_piece()) is not None:
+                yield piece if calls is None else calls.part(piece)
         finally:
-            if not generation.done.done():
-                await self._cancel(generation)
+            await self._let_go(pending)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return a vector for each text. See `Engine`."""
+        if not self._abilities.embeddings:
+            raise Unsupported("model", "this model answers; it does not embed")
+        vectors, tokens = await self._run("embed", list(texts))
+        return Embeddings(vectors, tokens)
 
     async def close(self) -> None:
-        """Cancel what runs and end the threads, within `CLOSE_S`."""
-        for generation in tuple(self._running):
-            generation.cancelled = True
-        self._inbox.put(None)
-        if self._running:
-            await asyncio.wait([generation.done for generation in self._running], timeout=CLOSE_S)
-        self._drains.shutdown(wait=False)
+        """End the process. See `Engine`."""
+        if self._process is not None:
+            await self._process.close()
+            self._lose(self._process.gone)
 
-    # One request: event loop → dispatcher → drain thread → event loop.
+    # Between here and the engine's process.
 
-    def _submit(self, job: Job, on_piece: Callable[[Piece], None] | None) -> _Generation:
-        request = _request(job)
-        generation = _Generation(next(self._keys), job, request, on_piece)
-        self._running.add(generation)
-        self._inbox.put(generation)
-        return generation
-
-    async def _cancel(self, generation: _Generation) -> None:
-        """Take a request out of the batch, and return when the engine has let go of it."""
-        if generation.done.done():
-            return
-        generation.cancelled = True
-        self._counters.cancelled += 1
-        await asyncio.wait([generation.done])
-
-    def _dispatch(self, runner: Runner) -> None:
-        while wave := self._gather():
-            for generation in wave:
-                if generation.cancelled:
-                    self._settle(generation, EngineError("cancelled"))
-                    continue
-                try:
-                    generation.stream = runner.send_chat_completion_request(generation.request)
-                except BaseException as error:
-                    self._settle(generation, _failure(error, generation.job))
-                    continue
-                self._drains.submit(self._drain, generation)
-
-    def _gather(self) -> list[_Generation]:
-        """Return what goes to the engine next; nothing when the engine is to close.
-
-        The engine advances sequences together only while they have the same length, so those that enter in one
-        step stay together to the end, and those that enter one by one may never meet. An idle engine gets its
-        request at once; a busy one gets those that arrive within a few milliseconds of each other as one wave.
-        """
-        wave: list[_Generation] = []
-        first = self._inbox.get()
-        busy = len(self._running) > 1
-        latest = time.monotonic() + WAVE_S
-        while first is not None:
-            wave.append(first)
-            pause_s = min(WAVE_QUIET_S, latest - time.monotonic()) if busy else 0.0
-            try:
-                first = self._inbox.get(timeout=pause_s) if pause_s > 0 else self._inbox.get_nowait()
-            except queue.Empty:
-                break
-        else:
-            self._inbox.put(None)  # closing: found again once this wave is gone
-            return wave
-        return wave
-
-    def _drain(self, generation: _Generation) -> None:
-        outcome: Completion | BaseException
+    async def _ask(self, kind: str, *fields: object) -> Any:
+        """Send a question and return its answer; a caller that leaves need not wait for it."""
+        pending = self._send(kind, *fields)
         try:
-            outcome = self._read(generation, generation.stream)
-        except BaseException as error:
-            outcome = _failure(error, generation.job)
-        generation.stream = None  # the only reference: dropping it is what takes the request out of the batch
-        self._meter.end(generation.key)
-        self._settle(generation, outcome)
+            return await asyncio.shield(pending.done)
+        finally:
+            self._pending.pop(pending.key, None)
 
-    def _read(self, generation: _Generation, stream: Iterator[ChatCompletionChunkResponse]) -> Completion:
-        job, key, stop = generation.job, generation.key, StopText(generation.job.stop)
-        texts: list[str] = []
-        thoughts: list[str] = []
-        length, first_token_s = job.prompt_tokens, 0.0
-        for chunk in stream:
-            if generation.cancelled:
-                raise EngineError("cancelled")
-            length += 1
-            self._meter.token(key, length)
-            first_token_s = first_token_s or time.monotonic() - generation.started
-            choice = chunk.choices[0]
-            delta = choice.delta
-            text, thought = delta.content or "", delta.reasoning_content or ""
-            if (
-                job.schema is not None
-            ):  # the grammar governs every token, so whatever channel it is in is the value
-                text, thought = thought + text, ""
-            text = stop.feed(text)
-            finish = choice.finish_reason
-            if finish is None:
-                if generation.on_piece is None:
-                    texts.append(text)
-                    thoughts.append(thought)
-                elif text or thought:
-                    self._mailbox.post(generation.on_piece, Piece(text, thought))
-                continue
-            reason: FinishReason = "length" if finish == "length" and not stop.hit else "stop"
-            text += stop.rest()
-            usage = Usage(job.prompt_tokens, length - job.prompt_tokens)
-            if chunk.usage is not None:
-                usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-            if generation.on_piece is not None:
-                self._mailbox.post(generation.on_piece, Piece(text, thought, reason, usage))
-            return Completion(
-                "".join((*texts, text)), reason, usage, first_token_s, reasoning="".join((*thoughts, thought))
-            )
-        raise EngineError("the engine ended the answer without a reason")
+    async def _run(self, kind: str, *fields: object) -> Any:
+        """Send a request and return its result; when the caller leaves, return once the engine has let go of it."""
+        pending = self._send(kind, *fields)
+        try:
+            return await asyncio.shield(pending.done)
+        finally:
+            await self._let_go(pending)
 
-    def _settle(self, generation: _Generation, outcome: Completion | BaseException) -> None:
-        self._mailbox.post(partial(self._settled, generation), outcome)
+    def _send(self, kind: str, *fields: object) -> Pending:
+        if self._process is None:
+            raise EngineLost("the engine is not loaded")
+        key = next(self._keys)
+        self._process.send([kind, key, *fields])
+        pending = self._pending[key] = Pending(key)
+        return pending
 
-    def _settled(self, generation: _Generation, outcome: Completion | BaseException) -> None:
-        self._running.discard(generation)
-        if generation.done.done():
+    async def _let_go(self, pending: Pending) -> None:
+        if pending.done.done():
             return
-        if isinstance(outcome, Completion):
-            self._counters.prompt_tokens += outcome.usage.prompt_tokens
-            generation.done.set_result(outcome)
+        self._counters.cancelled += 1
+        assert self._process is not None
+        with contextlib.suppress(EngineLost):
+            self._process.send(["cancel", pending.key])
+        await asyncio.wait([pending.done])
+
+    def _take(self, message: list[Any]) -> None:
+        match message:
+            case ["piece", key, *parts]:
+                if (streamed := self._pending.get(key)) is not None:
+                    streamed.piece(*parts)
+            case ["counts", steps, largest, prompt_tokens, completion_tokens]:
+                counters = self._counters
+                counters.steps, counters.largest_batch = steps, largest
+                counters.prompt_tokens, counters.completion_tokens = prompt_tokens, completion_tokens
+            case ["done", key, text, reasoning, reported, finish, prompt, completion, first_token_s]:
+                self._settle(key, (text, reasoning, reported, finish, (prompt, completion), first_token_s))
+            case ["counted", key, lengths]:
+                self._settle(key, lengths)
+            case ["embedded", key, vectors, tokens]:
+                self._settle(key, (vectors, tokens))
+            case ["pong", key]:
+                self._settle(key, True)
+            case ["failed", key, kind, text]:
+                self._settle(key, _FAILURES[kind](text))
+            case ["loaded", facts, able] if self._loaded is not None and not self._loaded.done():
+                self._become(facts, able)
+                self._loaded.set_result(None)
+            case ["not loaded", text] if self._loaded is not None and not self._loaded.done():
+                self._loaded.set_exception(LoadError(text))
+
+    def _become(self, facts: dict[str, str], able: Mapping[str, bool]) -> None:
+        embeds = self._settings.task == "embed"
+        self._counters.facts = facts
+        self._abilities = Abilities(
+            generate=not embeds,
+            completions=not embeds,
+            embeddings=embeds,
+            tools=not embeds and able["tools"],
+            logprobs=None if embeds else MOST_LOGPROBS,
+        )
+
+    def _settle(self, key: int, outcome: object) -> None:
+        pending = self._pending.pop(key, None)
+        if pending is not None:
+            pending.settle(outcome)
+
+    def _lose(self, gone: asyncio.Future[str]) -> None:
+        for key in list(self._pending):
+            self._settle(key, EngineLost(gone.result() if gone.done() else "the engine was closed"))
+
+    def _order(self, job: Job, *, stream: bool) -> dict[str, Any]:
+        """Return the job as the engine's process takes it.
+
+        Raises:
+            Unsupported: It asks for what this engine cannot do.
+            SchemaRefused: Its schema is too large or too deep.
+        """
+        able = self._abilities
+        if not able.generate:
+            raise Unsupported("model", "this model embeds; it does not answer")
+        if job.seed is not None and job.temperature != 0:
+            raise Unsupported(
+                "seed", "this engine cannot seed its sampling; leave it out, or set temperature to 0"
+            )
+        if job.tools and not able.tools:
+            raise Unsupported("tools", "this model's chat template takes no tools")
+        if job.logprobs is not None and job.logprobs > MOST_LOGPROBS:
+            raise Unsupported("top_logprobs", f"this engine reports at most {MOST_LOGPROBS} alternatives")
+        schema = job.schema or call_schema(job.tools, job.tool_choice)
+        return {
+            "messages": [_message(message) for message in job.messages],
+            "prompt": job.prompt,
+            "prompt_tokens": job.prompt_tokens,
+            "max_tokens": job.max_tokens,
+            "sampling": {name: value for name in _SAMPLING if (value := getattr(job, name)) is not None},
+            "stop": list(job.stop),
+            "ignore_eos": job.ignore_eos,
+            "grammar": None if schema is None else grammar_text(schema),
+            "logprobs": job.logprobs,
+            "tools": [] if job.tool_choice == "none" else [_tool(tool) for tool in job.tools],
+            "stream": stream,
+        }
+
+    def _environment(self) -> dict[str, str]:
+        """Return what the engine reads from its environment; what is set already wins."""
+        threads = 1 if is_small(self._settings.path) else self._processors or usable_processors()
+        return {
+            "RAYON_NUM_THREADS": str(threads),
+            # A half-precision KV cache rounds differently in batches of different size, so greedy answers would
+            # depend on who else is running.
+            "MISTRALRS_CPU_KV_F32": "1",
+            "RUST_LOG": "warn",
+            "TOKENIZERS_PARALLELISM": "false",
+            # Each step copies the caches of its sequences. The allocator would keep every size that it has seen.
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_MMAP_THRESHOLD_": "4194304",
+            "MALLOC_TRIM_THRESHOLD_": "8388608",
+            **{name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
+        }
+
+
+class _Calls:
+    """Turns the pieces of one stream into text and calls."""
+
+    def __init__(self, tools: Sequence[Tool], *, forced: bool) -> None:
+        self._text: list[str] | None = [] if forced else None
+        self._parts = ToolText(tool.name for tool in tools)
+
+    def part(self, piece: Piece) -> Piece:
+        """Return the piece with its calls; one that must be made comes whole, at the end."""
+        if self._text is not None:
+            self._text.append(piece.text)
+            call = read_call("".join(self._text), 0) if piece.finish is not None else None
+            shown = "" if call is not None or piece.finish is None else "".join(self._text)
+            calls = [] if call is None else [call]
         else:
-            generation.done.set_exception(outcome)
-            generation.done.exception()  # seen: a caller that has gone will not fetch it
+            shown, calls = self._parts.feed(piece.text)
+            if piece.finish is not None:
+                rest, last = self._parts.rest()
+                shown, calls = shown + rest, [*calls, *last]
+        finish = piece.finish
+        if finish == "stop" and (calls or self._parts.found):
+            finish = "tool_calls"
+        return Piece(shown, piece.reasoning, finish, piece.usage, calls, piece.logprobs)
 
 
-def _request(job: Job) -> ChatCompletionRequest:
-    import mistralrs
-
-    return mistralrs.ChatCompletionRequest(
-        messages=[{"role": message.role, "content": message.content} for message in job.messages],
-        model="default",
-        stream=True,
-        max_tokens=job.max_tokens,
-        temperature=job.temperature,
-        top_p=job.top_p,
-        top_k=job.top_k,
-        min_p=job.min_p,
-        presence_penalty=job.presence_penalty,
-        frequency_penalty=job.frequency_penalty,
-        stop_seqs=list(job.stop) or None,
-        ignore_eos=job.ignore_eos,
-        grammar=None if job.schema is None else grammar_text(job.schema),
-        grammar_type=None if job.schema is None else "json_schema",
-        enable_thinking=job.schema is None,
-    )
+def _message(message: Message) -> dict[str, Any]:
+    plain: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _arguments(call.arguments)},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        plain["tool_call_id"] = message.tool_call_id
+    return plain
 
 
-def _failure(error: BaseException, job: Job) -> BaseException:
-    if isinstance(error, EngineError | SchemaRefused):
-        return error
-    text = str(error)
-    if job.schema is not None and any(mark in text for mark in _GRAMMAR_MARKS):
-        return SchemaRefused(first_line(error).removeprefix("Invalid grammar. "))
-    failure = EngineError(f"{type(error).__name__}: {first_line(error)}")
-    failure.__cause__ = error
-    return failure
+def _arguments(text: str) -> Any:
+    """Templates write them as JSON themselves."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name, "parameters": dict(tool.parameters)}
+    if tool.description is not None:
+        function["description"] = tool.description
+    return {"type": "function", "function": function}

@@ -2,7 +2,8 @@
 
 The kernels wait for each other by spinning. With more threads than processors a step takes fifty times as long,
 and a model that fits the processor's cache gains nothing from a second thread. So: one thread for small models,
-otherwise the processors that this process may really use. `RAYON_NUM_THREADS` set from outside wins.
+otherwise the processors that this process may really use, shared among the models that are not small.
+`RAYON_NUM_THREADS` set from outside wins.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ def usable_processors(quota: Path = _QUOTA) -> int:
     return max(1, count)
 
 
-def kernel_threads(folders: Iterable[Path | None]) -> int:
-    """Return the threads for these model folders; None is a model of unknown size."""
-    small = all(folder is not None and _weight_bytes(folder) <= SMALL_MODEL_BYTES for folder in folders)
-    return 1 if small else usable_processors()
+def processors_each(folders: Iterable[Path | None]) -> int:
+    """Return the processors for each model of these folders that is not small; None is of unknown size."""
+    return max(1, usable_processors() // max(1, sum(not is_small(folder) for folder in folders)))
 
 
-def _weight_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+def is_small(folder: Path | None) -> bool:
+    """Tell whether the model gains nothing from a second thread."""
+    return (
+        folder is not None
+        and sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_MODEL_BYTES
+    )
