@@ -1,24 +1,37 @@
-"""The command: `python -m gpu_server --config FILE`."""
+"""The command: `conduit-gpu-server --config FILE`, or `python -m gpu_server`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import textwrap
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpu_server import __version__
+from pydantic import BaseModel
+
+from gpu_server import __version__, health_check
 from gpu_server.logs import configure_logging
-from gpu_server.settings import TOKEN_VARIABLE, SettingsError, load_settings, token_from_environment
+from gpu_server.settings import (
+    CONFIG_VARIABLE,
+    TOKEN_VARIABLE,
+    ModelSettings,
+    ServerSettings,
+    SettingsError,
+    load_settings,
+    settings_from_environment,
+    token_from_environment,
+)
 
 EXIT_SETTINGS = 2
 
 DESCRIPTION = """\
 Serve open language models over the OpenAI protocol, in batches.
 
-The configuration is a JSON file:
+The configuration is JSON:
   {
     "port": 8000,
     "models": [
@@ -27,53 +40,26 @@ The configuration is a JSON file:
   }
 """
 
-EPILOG = f"""\
-environment:
-  {TOKEN_VARIABLE}    bearer token that callers must show; required
-  RAYON_NUM_THREADS   kernel threads of the embedded engine; chosen by model size when unset
-
-further fields (defaults):
-  host "127.0.0.1", port 0 (any free), announce null (file that gets pid, host, port), idle_timeout_s null,
-  max_lifetime_s null, max_body_bytes 4194304
-  in a model: path null (model_id is then a hub id), engine "mistralrs", max_model_len 1024,
-  max_model_concurrency 1, model_batch_execute_timeout_ms 0, max_queue 256, dtype null, revision null,
-  quantization null
-
-routes:
-  /live  /ready  /metrics  /v1/models  /v1/chat/completions
-
-exit codes:
-  0 ended by a signal or a limit   2 configuration or token   3 port taken   4 no model could be loaded
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m gpu_server",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration, JSON")
-    parser.add_argument(
-        "--log-level",
-        default="info",
-        choices=("debug", "info", "warning", "error"),
-        help="least level of the log on stderr (default: info)",
-    )
-    parser.add_argument("--version", action="version", version=f"gpu_server {__version__}")
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     configure_logging(given.log_level)
+    if given.is_live:
+        return _is_live(given.port)
     try:
-        settings = load_settings(given.config)
+        settings = settings_from_environment() if given.config is None else load_settings(given.config)
         token = token_from_environment()
     except SettingsError as error:
         return _say(str(error), EXIT_SETTINGS)
+    address = {"host": given.host, "port": given.port}
+    settings = settings.model_copy(update={k: v for k, v in address.items() if v is not None})
     from gpu_server import server  # slow to import; --help and a wrong configuration need none of it
 
     try:
         return server.serve(settings, token)
+    except SettingsError as error:
+        return _say(str(error), EXIT_SETTINGS)
     except server.PortTaken as error:
         return _say(str(error), server.EXIT_PORT_TAKEN)
 
@@ -88,6 +74,77 @@ def run() -> None:
         # interpreter around it would abort.
         os._exit(code)
     sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="conduit-gpu-server",
+        description=DESCRIPTION,
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the configuration (default: the JSON in {CONFIG_VARIABLE})",
+    )
+    parser.add_argument("--host", help="address to listen on, in place of the configuration's")
+    parser.add_argument("--port", type=_port, help="port to listen on, in place of the configuration's")
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="least level of the log on stderr (default: info)",
+    )
+    parser.add_argument(
+        "--is-live",
+        action="store_true",
+        help="ask the server on --port of this machine whether it lives: exit code 0 or 1",
+    )
+    parser.add_argument("--version", action="version", version=f"gpu_server {__version__}")
+    return parser
+
+
+def _epilog() -> str:
+    return f"""\
+environment:
+  {TOKEN_VARIABLE}    bearer token that callers must show; required; several with commas between them
+  {CONFIG_VARIABLE}   the configuration, where --config is not given
+  RAYON_NUM_THREADS   kernel threads of the embedded engine; chosen by model size when unset
+
+fields of the configuration (defaults):
+{_fields(ServerSettings)}
+
+fields of a model (defaults):
+{_fields(ModelSettings)}
+
+exit codes:
+  0 ended by a signal or a limit   2 configuration or token   3 port taken   4 no model could be loaded
+"""
+
+
+def _fields(kind: type[BaseModel]) -> str:
+    shown = [
+        # A name and its default stay on one line.
+        f"{name}\N{NO-BREAK SPACE}{'(required)' if field.is_required() else json.dumps(field.default)}"
+        for name, field in kind.model_fields.items()
+    ]
+    lines = textwrap.fill(", ".join(shown), 110, initial_indent="  ", subsequent_indent="  ")
+    return lines.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
+
+
+def _is_live(port: int | None) -> int:
+    if not port:
+        return _say("--is-live needs --port", EXIT_SETTINGS)
+    return 0 if health_check.lives(port) else 1
 
 
 def _say(message: str, code: int) -> int:

@@ -11,26 +11,30 @@ import json
 import logging
 import os
 import socket
+import ssl
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import uvicorn
 from pydantic import SecretStr
 
-from gpu_server.access.gate import MAX_HEAD_BYTES
+from gpu_server.access.connection import Connections
+from gpu_server.access.file_limit import raise_file_limit
+from gpu_server.access.tls import tls_context
 from gpu_server.access.watchdog import Watchdog
 from gpu_server.api.app import make_app
-from gpu_server.engines.base import Engine
-from gpu_server.engines.mistralrs import MistralRsEngine
-from gpu_server.engines.mistralrs_model import prepare_process
+from gpu_server.engine_choice import engine_maker
 from gpu_server.serving.served_models import ServedModels
-from gpu_server.settings import ModelSettings, ServerSettings
+from gpu_server.settings import ServerSettings
+from gpu_server.tracing import tracing_from_environment
 
 logger = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 3, 4
-DRAIN_S = 5
+DRAIN_LOOK_S = 0.02
+CUT_S = 1  # for what is still open when the time to drain is over
 KEEP_ALIVE_S = 75  # longer than clients keep theirs, so that the client is the one who closes
 _BACKLOG = 2048
 
@@ -40,19 +44,39 @@ class PortTaken(Exception):
 
 
 class _UvicornServer(uvicorn.Server):
-    """Tells when the socket listens, and ends with our exit code rather than by the signal it got."""
+    """Tells when the socket listens and when a signal came; ends with our exit code rather than by that signal.
+
+    The first signal only tells: the socket goes on listening, so that callers and probes learn of the drain. The
+    second one ends everything.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.signalled = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        logger.info("signal %d: finishing what runs, at most %d s", sig, DRAIN_S)
-        self.should_exit = True
+        if self.signalled.is_set():
+            logger.info("signal %d again: ending at once", sig)
+            self.should_exit = self.force_exit = True
+        else:
+            logger.info("signal %d: finishing what runs", sig)
+            self.signalled.set()
+        self._loop.call_soon_threadsafe(lambda: None)  # a signal's handler does not wake the loop by itself
+
+
+def quickest_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop; uvloop's where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # on Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -62,7 +86,8 @@ def bind(host: str, port: int) -> socket.socket:
         PortTaken: It cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by name: connections inherit it, and asyncio sends small pieces at once only where it is TCP.
+    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))
@@ -81,28 +106,48 @@ def serve(settings: ServerSettings, token: SecretStr) -> int:
 
     Raises:
         PortTaken: The address cannot be had.
+        SettingsError: The certificate or its key cannot be used.
     """
-    with bind(settings.host, settings.port) as listener:
-        return asyncio.run(_serve(settings, token, listener))
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = tls_context(settings.tls_certificate, settings.tls_key)
+    raise_file_limit()
+    with (
+        bind(settings.host, settings.port) as listener,
+        asyncio.Runner(loop_factory=quickest_loop) as runner,
+    ):
+        return runner.run(_serve(settings, token, listener, tls))
 
 
-async def _serve(settings: ServerSettings, token: SecretStr, listener: socket.socket) -> int:
-    prepare_process(settings.models)
-    models = ServedModels(settings.models, _make_engine)
+async def _serve(
+    settings: ServerSettings, token: SecretStr, listener: socket.socket, tls: ssl.SSLContext | None
+) -> int:
+    models = ServedModels(settings.models, engine_maker(settings))
     watchdog = Watchdog(idle_timeout_s=settings.idle_timeout_s, max_lifetime_s=settings.max_lifetime_s)
-    app = make_app(models, token=token, watchdog=watchdog, max_body_bytes=settings.max_body_bytes)
+    connections = Connections(settings)
+    tracing = tracing_from_environment()
+    draining = asyncio.Event()
+    app = make_app(
+        models,
+        settings,
+        token=token,
+        watchdog=watchdog,
+        connections=connections,
+        draining=draining.is_set,
+        tracing=tracing,
+    )
     server = _UvicornServer(
         uvicorn.Config(
             app,
-            http="h11",
+            http=connections.protocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-            timeout_graceful_shutdown=DRAIN_S,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
+            timeout_graceful_shutdown=CUT_S,
             timeout_keep_alive=KEEP_ALIVE_S,
         )
     )
@@ -113,29 +158,39 @@ async def _serve(settings: ServerSettings, token: SecretStr, listener: socket.so
         host, port = listener.getsockname()[:2]
         logger.info("listening on %s:%d", host, port)
         if settings.announce is not None:
-            announce(settings.announce, host, port)
+            announce(settings.announce, host, port, scheme="http" if tls is None else "https")
+    signalled = asyncio.create_task(server.signalled.wait())
     with watchdog.busy():
-        code = await _until_loaded(models, serving)
+        code = await _until_loaded(models, serving, signalled)
     if code == EXIT_OK:
         watching = asyncio.create_task(watchdog.wait())
-        await asyncio.wait((serving, watching), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((serving, signalled, watching), return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             logger.info("ending: %s", watching.result())
         watching.cancel()
+        draining.set()
+        await _drained(models, watchdog, serving, settings.drain_s)
     listening.cancel()
+    signalled.cancel()
     server.should_exit = True
     await serving
+    await app.close()
     await models.close()
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
     logger.info("ended with code %d", code)
     return code
 
 
-async def _until_loaded(models: ServedModels, serving: asyncio.Task[None]) -> int:
-    """Load the models, unless the server ends first."""
+async def _until_loaded(
+    models: ServedModels, serving: asyncio.Task[None], signalled: asyncio.Task[Literal[True]]
+) -> int:
+    """Load the models, unless the server is told to end first."""
     loading = asyncio.create_task(models.load())
-    await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((serving, signalled, loading), return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
         loading.cancel()
+        await asyncio.wait((loading,))
         return EXIT_OK
     if models.failed:
         reasons = "; ".join(f"{model.settings.model_id}: {model.reason}" for model in models)
@@ -144,14 +199,27 @@ async def _until_loaded(models: ServedModels, serving: asyncio.Task[None]) -> in
     return EXIT_OK
 
 
-def announce(path: Path, host: str, port: int) -> None:
+async def _drained(
+    models: ServedModels, watchdog: Watchdog, serving: asyncio.Task[None], drain_s: float
+) -> None:
+    """Return once nothing is in flight, the time is over, or the server is told to end at once."""
+    ends = time.monotonic() + drain_s
+    while (watchdog.in_flight or models.in_flight) and time.monotonic() < ends and not serving.done():
+        await asyncio.wait((serving,), timeout=DRAIN_LOOK_S)
+    if watchdog.in_flight or models.in_flight:
+        logger.warning("cutting off %d requests", max(watchdog.in_flight, models.in_flight))
+
+
+def announce(path: Path, host: str, port: int, *, scheme: str = "http") -> None:
     """Write the announce file in one step: whoever sees it sees all of it."""
-    content = {"pid": os.getpid(), "host": host, "port": port, "started_at": time.time()}
+    content = {
+        "pid": os.getpid(),
+        "scheme": scheme,
+        "host": host,
+        "port": port,
+        "started_at": time.time(),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(content) + "\n", encoding="utf-8")
     draft.replace(path)
-
-
-def _make_engine(settings: ModelSettings) -> Engine:
-    return MistralRsEngine(settings)

@@ -1,7 +1,7 @@
 """The configuration file and the token: read once at the start, passed down as values.
 
-The file is JSON. The token is never in it: it comes from the environment, so that it shows in no argument list and
-in no file on disk.
+The configuration is JSON, in a file or in an environment variable. The token is never in it: it comes from the
+environment, so that it shows in no argument list and in no file on disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+CONFIG_VARIABLE = "GPU_SERVER_CONFIG"
 TOKEN_VARIABLE = "GPU_SERVER_TOKEN"  # noqa: S105  (a name, not a secret)
+TOKEN_SEPARATOR = ","  # noqa: S105  (a sign, not a secret)
 MIN_TOKEN_CHARS = 8
 
 Positive = Annotated[int, Field(gt=0)]
@@ -103,11 +105,13 @@ class ServerSettings(BaseModel):
     models: Annotated[list[ModelSettings], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _ids_differ(self) -> Self:
+    def _goes_together(self) -> Self:
         ids = [model.model_id for model in self.models]
         twice = sorted({model_id for model_id in ids if ids.count(model_id) > 1})
         if twice:
             raise ValueError(f"model_id given twice: {', '.join(twice)}")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: give both, or neither")
         return self
 
 
@@ -121,6 +125,22 @@ def load_settings(path: Path) -> ServerSettings:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the configuration {path}: {error}") from error
+    return _parsed(text, f"the configuration {path}")
+
+
+def settings_from_environment(environment: Mapping[str, str] = os.environ) -> ServerSettings:
+    """Read the configuration from its variable, for a container that mounts no file.
+
+    Raises:
+        SettingsError: There is none, it is not JSON, or it has a wrong or unknown field.
+    """
+    text = environment.get(CONFIG_VARIABLE, "")
+    if not text:
+        raise SettingsError(f"no configuration: give --config FILE, or its JSON in {CONFIG_VARIABLE}")
+    return _parsed(text, f"the configuration in {CONFIG_VARIABLE}")
+
+
+def _parsed(text: str, source: str) -> ServerSettings:
     try:
         return ServerSettings.model_validate_json(text)
     except ValidationError as error:
@@ -128,21 +148,28 @@ def load_settings(path: Path) -> ServerSettings:
             f"{'.'.join(str(part) for part in fault['loc']) or 'file'}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise SettingsError(f"the configuration {path} is not valid: {faults}") from error
+        raise SettingsError(f"{source} is not valid: {faults}") from error
 
 
 def token_from_environment(environment: Mapping[str, str] = os.environ) -> SecretStr:
-    """Return the bearer token that callers must show.
+    """Return the bearer tokens, of which callers must show one: a single one, or several with commas between them.
 
     Raises:
-        SettingsError: There is none, or it is too short to be one.
+        SettingsError: There is none, one is too short to be one, or one is given twice.
     """
-    token = environment.get(TOKEN_VARIABLE, "")
-    if not token:
+    given = environment.get(TOKEN_VARIABLE, "")
+    if not given:
         raise SettingsError(f"no bearer token: set the environment variable {TOKEN_VARIABLE} before starting")
-    if len(token) < MIN_TOKEN_CHARS or not token.isascii() or not token.isprintable() or " " in token:
+    tokens = given.split(TOKEN_SEPARATOR)
+    if not all(_usable(token) for token in tokens):
         raise SettingsError(
             f"{TOKEN_VARIABLE} is no usable token: it needs at least {MIN_TOKEN_CHARS} printable ASCII characters "
-            "without spaces, for example from `openssl rand -hex 24`"
+            "without spaces, for example from `openssl rand -hex 24`; several tokens stand with commas between them"
         )
-    return SecretStr(token)
+    if len(set(tokens)) < len(tokens):
+        raise SettingsError(f"{TOKEN_VARIABLE} has a token twice; each caller's must be its own")
+    return SecretStr(given)
+
+
+def _usable(token: str) -> bool:
+    return len(token) >= MIN_TOKEN_CHARS and token.isascii() and token.isprintable() and " " not in token

@@ -1,4 +1,8 @@
-"""Prometheus metrics. What the models count themselves is read at a scrape, and costs nothing before."""
+"""Prometheus metrics. What the models, the door and the kernel count themselves is read at a scrape, not before.
+
+Names and units follow Prometheus' conventions. Labels come from the configuration and from our own words, never
+from a caller: a model that is not served here, or a path that is no route, counts as "".
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gpu_server.access.record import RequestRecord
+from gpu_server.serving.children import children
 from gpu_server.serving.served_models import ServedModels
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_PER_SECOND = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_STATES = ("starting", "ready", "busy", "failed")
 
 
 class Metrics:
@@ -19,49 +27,62 @@ class Metrics:
 
     Args:
         models: Read at each scrape.
+        others: What else is read at each scrape.
     """
 
-    def __init__(self, models: ServedModels) -> None:
+    def __init__(self, models: ServedModels, others: Iterable[Collector] = ()) -> None:
+        self._served = frozenset(model.settings.model_id for model in models)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._registry.register(_ModelCollector(models))
+        for collector in (_ModelCollector(models), _ChildCollector(), *others):
+            self._registry.register(collector)
         self._requests = Counter(
             "gpu_server_requests",
             "Answers by model (empty for paths without one) and HTTP status; 499 is a caller that left.",
             ("model", "status"),
             registry=self._registry,
         )
-        self._seconds = Histogram(
+        self._errors = Counter(
+            "gpu_server_errors",
+            "Answers that are an error, by its code.",
+            ("code",),
+            registry=self._registry,
+        )
+        self._seconds = self._histogram(
             "gpu_server_request_seconds",
-            "Time from a chat request's arrival to the end of its answer, waiting included.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=self._registry,
+            "Time from a request's arrival to the end of its answer, waiting included.",
         )
-        self._first_token = Histogram(
+        self._first_token = self._histogram(
             "gpu_server_time_to_first_token_seconds",
-            "Time from a chat request's arrival to its first token, waiting included.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=self._registry,
+            "Time from a request's arrival to its first token, waiting included.",
         )
-        self._queued = Histogram(
-            "gpu_server_queue_seconds",
-            "Time that a chat request waited for a place in the batch.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=self._registry,
+        self._queued = self._histogram(
+            "gpu_server_queue_seconds", "Time that a request waited for a place in the batch."
+        )
+        self._speed = self._histogram(
+            "gpu_server_tokens_per_second",
+            "Tokens a second of one answer after its first token.",
+            buckets=_PER_SECOND,
         )
 
-    def answered(self, model: str, status: int) -> None:
-        """Count one answer."""
-        self._requests.labels(model, str(status)).inc()
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
+        return Histogram(name, text, ("model",), buckets=buckets, registry=self._registry)
 
-    def timed(self, model: str, *, total_s: float, first_token_s: float, queued_s: float) -> None:
-        """Record the times of one completed chat request."""
-        self._seconds.labels(model).observe(total_s)
-        self._first_token.labels(model).observe(first_token_s)
-        self._queued.labels(model).observe(queued_s)
+    def ended(self, record: RequestRecord) -> None:
+        """Count one request that has ended."""
+        model = record.model if record.model in self._served else ""
+        self._requests.labels(model, str(record.status)).inc()
+        if record.code is not None:
+            self._errors.labels(record.code).inc()
+        if record.finish is None or not model:
+            return
+        self._seconds.labels(model).observe(record.total_s)
+        if record.queued_s is not None:
+            self._queued.labels(model).observe(record.queued_s)
+        if record.first_token_s is not None:
+            self._first_token.labels(model).observe(record.first_token_s)
+        if (speed := record.tokens_per_s) is not None:
+            self._speed.labels(model).observe(speed)
 
     def render(self) -> bytes:
         """Return the text that Prometheus scrapes."""
@@ -74,46 +95,82 @@ class _ModelCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Read the models' own counts."""
-        ready = GaugeMetricFamily("gpu_server_model_ready", "1 when the model answers.", labels=["model"])
-        running = GaugeMetricFamily("gpu_server_running", "Requests in the engine.", labels=["model"])
+        gauges = {
+            name: GaugeMetricFamily(f"gpu_server_{name}", text, labels=["model"])
+            for name, text in (
+                ("model_ready", "1 when the model answers."),
+                ("running", "Requests in the engine."),
+                ("places", "Most requests that may be in the engine."),
+                ("largest_batch", "Most sequences that advanced in one engine step."),
+                ("kv_cache_usage_ratio", "Share of the key-value cache in use, where the engine tells."),
+            )
+        }
+        counters = {
+            name: CounterMetricFamily(f"gpu_server_{name}", text, labels=["model"])
+            for name, text in (
+                ("engine_steps", "Forward steps of the engine, as it reports them or as tokens arrive."),
+                ("prompt_tokens", "Prompt tokens of completed requests."),
+                ("completion_tokens", "Tokens generated, those of cancelled requests too."),
+                ("cancelled", "Requests taken out of the engine because their caller left."),
+                ("admission_waves", "Batches that were held together and released as one."),
+                ("preemptions", "Batch rows taken out of the engine to make room, and computed again."),
+                ("engine_restarts", "Engines that were lost and replaced."),
+            )
+        }
+        state = GaugeMetricFamily(
+            "gpu_server_model_state", "1 for the state that the model is in.", labels=["model", "state"]
+        )
         waiting = GaugeMetricFamily(
-            "gpu_server_queue_depth", "Requests that wait for a place.", labels=["model"]
-        )
-        largest = GaugeMetricFamily(
-            "gpu_server_largest_batch", "Most sequences that advanced in one engine step.", labels=["model"]
-        )
-        steps = CounterMetricFamily(
-            "gpu_server_engine_steps",
-            "Forward steps of the engine, inferred from the arrival of tokens: the engine does not report them.",
-            labels=["model"],
-        )
-        prompt = CounterMetricFamily(
-            "gpu_server_prompt_tokens", "Prompt tokens of completed requests.", labels=["model"]
-        )
-        completion = CounterMetricFamily(
-            "gpu_server_completion_tokens",
-            "Tokens generated, those of cancelled requests too.",
-            labels=["model"],
-        )
-        cancelled = CounterMetricFamily(
-            "gpu_server_cancelled",
-            "Requests taken out of the engine because their caller left.",
-            labels=["model"],
-        )
-        waves = CounterMetricFamily(
-            "gpu_server_admission_waves",
-            "Batches that were held together and released as one.",
-            labels=["model"],
+            "gpu_server_queue_depth", "Requests that wait for a place.", labels=["model", "class"]
         )
         for served in self._models:
-            label, counters = [served.settings.model_id], served.engine.counters
-            ready.add_metric(label, served.state == "ready")
-            running.add_metric(label, served.admission.running)
-            waiting.add_metric(label, served.admission.waiting)
-            largest.add_metric(label, counters.largest_batch)
-            steps.add_metric(label, counters.steps)
-            prompt.add_metric(label, counters.prompt_tokens)
-            completion.add_metric(label, counters.completion_tokens)
-            cancelled.add_metric(label, counters.cancelled)
-            waves.add_metric(label, served.admission.waves)
-        return ready, running, waiting, largest, steps, prompt, completion, cancelled, waves
+            model, counts, admission = served.settings.model_id, served.engine.counters, served.admission
+            for name, value in {
+                "model_ready": served.answers,
+                "running": admission.running,
+                "places": admission.concurrency,
+                "largest_batch": counts.largest_batch,
+                "kv_cache_usage_ratio": counts.kv_used,
+                "engine_steps": counts.steps,
+                "prompt_tokens": counts.prompt_tokens,
+                "completion_tokens": counts.completion_tokens,
+                "cancelled": counts.cancelled,
+                "admission_waves": admission.waves,
+                "preemptions": admission.preemptions,
+                "engine_restarts": served.restarts,
+            }.items():
+                if value is not None:
+                    (gauges.get(name) or counters[name]).add_metric([model], value)
+            for each in _STATES:
+                state.add_metric([model, each], served.state == each)
+            waiting.add_metric([model, "interactive"], admission.waiting - admission.waiting_batch)
+            waiting.add_metric([model, "batch"], admission.waiting_batch)
+        return [*gauges.values(), *counters.values(), state, waiting]
+
+
+class _ChildCollector(Collector):
+    def collect(self) -> Iterable[Metric]:
+        """Read what the kernel says of the engines' processes; nothing where it has no `/proc`."""
+        found = children()
+        if found is None:
+            return []
+        return [
+            GaugeMetricFamily(
+                "gpu_server_child_processes",
+                "Engines' and other processes that the server started.",
+                value=found.processes,
+            ),
+            GaugeMetricFamily(
+                "gpu_server_child_resident_memory_bytes",
+                "Their resident memory.",
+                value=found.resident_bytes,
+            ),
+            CounterMetricFamily(
+                "gpu_server_child_cpu_seconds",
+                "User and system time of those that live.",
+                value=found.cpu_s,
+            ),
+            GaugeMetricFamily(
+                "gpu_server_child_open_fds", "Their open file descriptors.", value=found.open_fds
+            ),
+        ]
