@@ -34,6 +34,11 @@ class Watchdog:
         self._started = self._idle_since = clock()
         self._in_flight = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return self._in_flight
+
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Mark the time of one request, or of loading."""
