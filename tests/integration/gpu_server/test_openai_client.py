@@ -196,3 +196,92 @@ def test_503_while_a_model_is_not_ready(start, model, tmp_path) -> None:
         assert caught.value.status_code == 503
         assert caught.value.response.headers["retry-after"]
         client.chat.completions.create(**ask())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_choices(server, stream: bool) -> None:
+    with server.client() as client:
+        alone = client.chat.completions.create(**ask(temperature=0))
+        options = {"stream_options": {"include_usage": True}} if stream else {}
+        answer = client.chat.completions.create(**ask(temperature=0, n=3, stream=stream, **options))
+        texts = dict.fromkeys(range(3), "")
+        if stream:
+            with answer:
+                for chunk in answer:
+                    for choice in chunk.choices:
+                        texts[choice.index] += choice.delta.content or ""
+            usage = chunk.usage
+        else:
+            texts |= {choice.index: choice.message.content for choice in answer.choices}
+            usage = answer.usage
+    assert set(texts.values()) == {alone.choices[0].message.content}
+    assert usage.prompt_tokens == alone.usage.prompt_tokens
+    assert usage.completion_tokens == 3 * alone.usage.completion_tokens
+
+
+def test_what_a_model_can_do_is_told_and_the_rest_is_refused_by_name(server) -> None:
+    with server.client() as client:
+        (model,) = client.models.list().data
+        assert client.models.retrieve("random") == model
+        able = model.abilities
+        if not able["tools"]:
+            tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+            with pytest.raises(openai.BadRequestError, match="tools"):
+                client.chat.completions.create(**ask(tools=[tool]))
+        if not able["embeddings"]:
+            with pytest.raises(openai.BadRequestError, match="embeddings"):
+                client.embeddings.create(model="random", input="x")
+        with pytest.raises(openai.NotFoundError, match="random"):
+            client.models.retrieve("house/other")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probabilities(server, stream: bool) -> None:
+    with server.client() as client:
+        assert client.models.retrieve("random").abilities["logprobs"] is not None
+        answer = client.chat.completions.create(
+            **ask(temperature=0, logprobs=True, top_logprobs=2, stream=stream)
+        )
+        if stream:
+            with answer:
+                told = [
+                    token
+                    for chunk in answer
+                    if chunk.choices and chunk.choices[0].logprobs
+                    for token in chunk.choices[0].logprobs.content
+                ]
+        else:
+            told = answer.choices[0].logprobs.content
+    assert len(told) == 12
+    for token in told:
+        assert token.logprob <= 0
+        assert max(each.logprob for each in token.top_logprobs) >= token.logprob - 1e-4
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_raw_text(server, stream: bool) -> None:
+    with server.client() as client:
+        assert client.models.retrieve("random").abilities["completions"]
+        asked = {"model": "random", "prompt": ["once upon", "a time"], "max_tokens": 9, "temperature": 0}
+        answer = client.completions.create(**asked, stream=stream, extra_body={"ignore_eos": True})
+        texts = ["", ""]
+        if stream:
+            with answer:
+                for chunk in answer:
+                    for choice in chunk.choices:
+                        texts[choice.index] += choice.text
+        else:
+            texts = [choice.text for choice in answer.choices]
+            assert answer.usage.completion_tokens == 18
+        whole = client.completions.create(**asked, extra_body={"ignore_eos": True})
+        assert texts == [choice.text for choice in whole.choices]
+        assert texts[0] != texts[1]
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.completions.create(model="random", prompt="word " * 600, max_tokens=1)
+        assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "prompt")
+
+
+def test_flex_is_taken_and_echoed(server) -> None:
+    with server.client() as client:
+        assert client.chat.completions.create(**ask(service_tier="flex")).service_tier == "flex"
+        assert client.chat.completions.create(**ask(service_tier="auto")).service_tier == "default"

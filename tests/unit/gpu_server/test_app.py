@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gpu_server.engines.base import EngineError, LoadError, PromptRefused, SchemaRefused
+from gpu_server.engines.base import Abilities, EngineError, LoadError, PromptRefused, SchemaRefused
 from gpu_server.logs import JsonLines
 
 CHAT = "/v1/chat/completions"
@@ -114,7 +114,7 @@ def test_a_seed_is_taken_only_where_it_is_kept(bench) -> None:
             refused = await client.post(CHAT, json=ask(seed=1))
             assert (refused.status_code, error(refused)["param"]) == (400, "seed")
             assert (await client.post(CHAT, json=ask(seed=1, temperature=0))).status_code == 200
-            one.engine.seeds = True
+            one.engine.abilities = Abilities(seeds=True)
             assert (await client.post(CHAT, json=ask(seed=1))).status_code == 200
 
     asyncio.run(run())

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from gpu_server.api.openai_types import ChunkWriter, parse_chat_request
-from gpu_server.engines.base import Message, Usage
+from gpu_server.api.chat_request import ChatRequest
+from gpu_server.api.reading import read
+from gpu_server.engines.base import Message, Tool, ToolCall
 from gpu_server.errors import ApiError
 
 LEAST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -14,7 +15,15 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 def parse(**fields: Any):
-    return parse_chat_request(json.dumps({**LEAST, **fields}).encode())
+    return read(json.dumps({**LEAST, **fields}).encode(), ChatRequest)
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": SCHEMA}}
+
+
+def choice(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
 
 
 def test_the_least_request() -> None:
@@ -34,6 +43,35 @@ def test_text_parts_become_one_text_and_developer_becomes_system() -> None:
         Message("system", "x"),
         Message("user", "ab"),
     ]
+
+
+def test_a_conversation_with_calls_is_taken_as_it_is_sent_back() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}
+    request = parse(
+        messages=[
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "content": None, "refusal": None, "annotations": [], "tool_calls": [call]},
+            {"role": "tool", "content": "found", "tool_call_id": "c1"},
+        ],
+        tools=[tool("look")],
+        tool_choice=choice("look"),
+        parallel_tool_calls=False,
+    )
+    assert [message.plain() for message in request.messages[1:]] == [
+        Message("assistant", "", tool_calls=[ToolCall(0, "c1", "look", '{"a": 1}')]),
+        Message("tool", "found", tool_call_id="c1"),
+    ]
+    assert request.tools_offered == [Tool("look", None, SCHEMA)]
+    assert (request.tool_chosen, request.calls_kept) == ("look", 1)
+
+
+def test_an_integer_is_what_json_schema_calls_one() -> None:
+    assert parse(max_tokens=5.0, n=2.0, seed=-3.0).max_tokens_wanted == 5
+
+
+def test_only_flex_is_served_as_a_batch() -> None:
+    tiers = {given: parse(service_tier=given).tier_served for given in ("auto", "priority", "flex", None)}
+    assert tiers == {"auto": "default", "priority": "default", "flex": "flex", None: None}
 
 
 def test_the_new_name_of_the_limit_wins() -> None:
@@ -71,11 +109,16 @@ def test_fields_that_ask_for_nothing_are_taken() -> None:
         (b'{"model": "\xff"}', "invalid_json"),
         (b"[]", "invalid_value"),
         (b"[" * 100_000, "invalid_json"),
+        (b'{"model": "m", "model": "n", "messages": [{"role": "user", "content": "x"}]}', "invalid_json"),
+        (b'{"model": "m", "messages": [{"role": "user", "role": "user", "content": "x"}]}', "invalid_json"),
+        (b'{"model": "m", "metadata": NaN, "messages": []}', "invalid_value"),
+        (b'{"model": "m", "seed": ' + b"9" * 5000 + b', "messages": []}', "invalid_json"),
+        (b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800"}]}', "invalid_json"),
     ],
 )
 def test_what_is_no_json_object_is_400(body: bytes, code: str) -> None:
     with pytest.raises(ApiError) as refused:
-        parse_chat_request(body)
+        read(body, ChatRequest)
     assert (refused.value.status, refused.value.code) == (400, code)
 
 
@@ -102,16 +145,34 @@ def test_what_is_no_json_object_is_400(body: bytes, code: str) -> None:
         ({"stop": ["a"] * 5}, "stop", "invalid_value"),
         ({"stream": "yes"}, "stream", "invalid_value"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
-        ({"response_format": {"type": "yaml"}}, "response_format", "invalid_value"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "invalid_value"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "messages[0]", "invalid_value"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "x", "mood": 1}]}, "messages[0].mood", "invalid_value"),
+        ({"max_tokens": 1.5}, "max_tokens", "invalid_value"),
+        ({"top_k": 2**31}, "top_k", "invalid_value"),
+        ({"seed": 2**63}, "seed", "invalid_value"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "invalid_value"),
+        ({"tools": [tool("no spaces")]}, "tools[0].function.name", "invalid_value"),
+        ({"tools": [tool("a"), tool("a")]}, "tools", "invalid_value"),
+        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+        ({"tool_choice": choice("b"), "tools": [tool("a")]}, "tool_choice", "invalid_value"),
+        ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
+        ({"service_tier": "gold"}, "service_tier", "invalid_value"),
+        ({"response_format": {"type": "yaml"}}, "response_format.type", "invalid_value"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_value"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": True}}},
             "response_format.json_schema.schema",
             "invalid_value",
         ),
-        ({"n": 2}, "n", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-        ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+        ({"n": 0}, "n", "invalid_value"),
+        ({"n": 17}, "n", "invalid_value"),
+        ({"functions": [{}]}, "functions", "unsupported_parameter"),
+        ({"function_call": "auto"}, "function_call", "unsupported_parameter"),
+        ({"reasoning_effort": "high"}, "reasoning_effort", "unsupported_parameter"),
+        ({"modalities": ["audio"]}, "modalities", "unsupported_parameter"),
         ({"logit_bias": {"5": 1}}, "logit_bias", "unsupported_parameter"),
         ({"store": 0}, "store", "unsupported_parameter"),
         ({"guided_json": {}}, "guided_json", "unsupported_parameter"),
@@ -122,15 +183,3 @@ def test_what_cannot_be_done_is_400_and_named(fields: dict[str, Any], param: str
         parse(**fields)
     assert (refused.value.status, refused.value.param, refused.value.code) == (400, param, code)
     assert param in refused.value.message
-
-
-def test_chunks_are_events_of_the_protocol() -> None:
-    writer = ChunkWriter("id", 'a "model"', 7, include_usage=True)
-    events = writer.delta({"content": 'x\n"y" é'}) + writer.delta({}, "stop") + writer.usage(Usage(3, 4))
-    parsed = [json.loads(event.removeprefix("data: ")) for event in events.decode().strip().split("\n\n")]
-    assert [chunk["choices"][0]["delta"] for chunk in parsed[:2]] == [{"content": 'x\n"y" é'}, {}]
-    assert [chunk["usage"] for chunk in parsed[:2]] == [None, None]
-    assert parsed[1]["choices"][0]["finish_reason"] == "stop"
-    assert parsed[2]["choices"] == []
-    assert parsed[2]["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-    assert {chunk["model"] for chunk in parsed} == {'a "model"'}

@@ -1,0 +1,1 @@
+"""A caller's JSON schema on its way to a grammar: bounded, and compiled once where it can do no harm."""

@@ -1,0 +1,117 @@
+"""The images: hadolint's main rules, and versions that are those of the lock and of the engines."""
+
+import io
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from dockerfile_parse import DockerfileParser
+
+from gpu_server.engines import sglang
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "gpu_server"
+FILES = sorted(FOLDER.glob("Dockerfile*"))
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.name)
+def steps(request):
+    """The instructions of one file, as (word, arguments), comments left out."""
+    parser = DockerfileParser(fileobj=io.BytesIO(request.param.read_bytes()))
+    return [(s["instruction"], s["value"]) for s in parser.structure if s["instruction"] != "COMMENT"]
+
+
+def of(steps, word):
+    return [value for instruction, value in steps if instruction == word]
+
+
+def last_stage(steps):
+    return steps[max(i for i, (word, _) in enumerate(steps) if word == "FROM") :]
+
+
+def test_there_is_an_image_with_a_gpu_and_one_without():
+    assert [path.name for path in FILES] == ["Dockerfile", "Dockerfile.cpu"]
+
+
+def test_base_images_have_a_full_version(steps):
+    for base in of(steps, "FROM"):
+        assert re.match(r"\S+:v?\d+\.\d+\.\d+\S*( AS \w+)?$", base), base
+
+
+def test_the_process_is_not_root_and_belongs_to_group_0(steps):
+    user, group = of(last_stage(steps), "USER")[-1].split(":")
+    assert int(user) >= 1000
+    assert group == "0"
+
+
+def test_folders_are_absolute_and_nothing_is_added_from_elsewhere(steps):
+    assert all(folder.startswith("/") for folder in of(steps, "WORKDIR"))
+    words = {word for word, _ in steps}
+    assert "WORKDIR" in words
+    assert not words & {"ADD", "MAINTAINER", "ONBUILD"}
+
+
+def test_there_is_one_entry_point_and_one_health_check_in_exec_form(steps):
+    last = last_stage(steps)
+    [entry] = of(last, "ENTRYPOINT")
+    assert json.loads(entry) == ["conduit-gpu-server", "--host", "0.0.0.0", "--port", "8000"]
+    assert of(last, "CMD") == []
+    [check] = of(last, "HEALTHCHECK")
+    flags, _, command = check.partition(" CMD ")
+    assert json.loads(command) == ["conduit-gpu-server", "--is-live", "--port", "8000"]
+    assert {"--interval", "--timeout", "--start-period", "--retries"} == {
+        f.split("=")[0] for f in flags.split()
+    }
+    assert of(last, "EXPOSE") == ["8000"]
+    assert json.loads(of(last, "VOLUME")[0]) == ["/models"]
+
+
+def test_commands_keep_no_caches_and_need_no_shell_tricks(steps):
+    for command in of(steps, "RUN"):
+        for part in re.split(r"&&|;", command):
+            assert not re.search(r"\b(sudo|cd|apt|latest)\b", part), part
+            assert "|" not in part, "a pipe hides a failure; SHELL with pipefail comes first"
+            if "apt-get install" in part:
+                assert "--no-install-recommends" in part
+                assert re.search(r"=\d", part)
+                assert "rm -rf /var/lib/apt/lists" in command
+            if "pip install" in part:
+                assert "--no-cache-dir" in part
+                assert "--constraint" in part, "versions come from a list"
+
+
+def test_no_secret_is_baked_in(steps):
+    for word, value in steps:
+        if word in ("ARG", "ENV"):
+            assert not re.search(r"(TOKEN|KEY|SECRET|PASSWORD)\w*\s*=", value, re.IGNORECASE), value
+
+
+def test_only_what_exists_and_is_sent_is_copied(steps):
+    sent = {
+        line.removeprefix("!")
+        for line in (FOLDER / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    for value in of(steps, "COPY"):
+        if not value.startswith("--from"):
+            *sources, _ = value.split()
+            assert set(sources) <= sent
+            assert all((FOLDER / source).exists() for source in sources)
+
+
+def test_the_image_has_the_sglang_that_the_engine_is_written_for():
+    text = (FOLDER / "Dockerfile").read_text()
+    assert f"FROM lmsysorg/sglang:v{sglang.PINNED_VERSION}\n" in text
+    assert f"version('sglang') == '{sglang.PINNED_VERSION}'" in text
+
+
+def test_the_image_without_a_gpu_has_the_versions_of_the_lock():
+    locked = {p["name"]: p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    lines = (FOLDER / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split(";")[0].strip().split("==") for line in lines if not line.startswith("#"))
+    assert {name: locked.get(name) for name in pinned} == pinned, "make constraints writes it anew"
+    project = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["mistralrs"]]
+    assert {re.match(r"[\w-]+", want)[0] for want in wanted} <= set(pinned), "make constraints writes it anew"
