@@ -213,7 +213,7 @@ class FakeProvider:
         """The node, alive or ended."""
         return self.nodes.get(node_id)
 
-    async def destroy(self, node_id: str) -> None:
+    async def destroy(self, node_id: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing runs in it
         """Ends the node."""
         if node_id in self.nodes:
             self.kill(node_id)

@@ -73,6 +73,7 @@ class NodeView:
         handle: What the provider needs to know the node again, as JSON values; goes into the node's row.
         log: Where the log lies, to be named in messages; None when there is none.
         exit_code: Known only to the process that created the node.
+        certificate: PEM text of the certificate that its server shows; None when it speaks plain HTTP.
     """
 
     node_id: str
@@ -85,6 +86,7 @@ class NodeView:
     handle: Mapping[str, Any] = field(default_factory=dict)
     log: str | None = None
     exit_code: int | None = None
+    certificate: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -135,8 +137,12 @@ class Provider(Protocol):
         """The node, alive or ended; None when nothing of it is left."""
         ...
 
-    async def destroy(self, node_id: str) -> None:
+    async def destroy(self, node_id: str, *, at_once: bool = False) -> None:
         """Ends the node and returns when it is confirmed gone; does nothing when it is gone already.
+
+        Args:
+            node_id: Which.
+            at_once: Without time to finish what runs, for one that does not work any more.
 
         Raises:
             NodeFailed: It still lives after the last means.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _LOG_TAIL_BYTES = 64 * 1024
 _TOKEN_VARIABLE = "GPU_SERVER_TOKEN"  # noqa: S105 - a name, not a token
+_CERTIFICATE = "certificate.pem"
 _INSTALL = "pip install 'conduit-dataflow[local]'"
 
 # What only the process that created a node knows of it; process-wide, since providers come and go.
@@ -96,8 +98,12 @@ class LocalProvider:
         check_node_id(node_id)
         return await anyio.to_thread.run_sync(self._get, node_id)
 
-    async def destroy(self, node_id: str) -> None:
+    async def destroy(self, node_id: str, *, at_once: bool = False) -> None:
         """Ends the node's processes and returns when they are gone. Its folder stays, for the log.
+
+        Args:
+            node_id: Which.
+            at_once: Without time to end by itself, which a stopped or hung process would not use.
 
         Raises:
             NodeFailed: A process survived SIGKILL.
@@ -105,16 +111,17 @@ class LocalProvider:
         check_node_id(node_id)
         # A thread is waited for even when the caller is cancelled: left half-way, destroy would leave a node
         # that was told to end and never killed. The wait is bounded.
+        term_wait_s = 0.0 if at_once else self._term_wait_s
         gone = await anyio.to_thread.run_sync(
             partial(
                 processes.end,
                 partial(self._find, node_id),
-                term_wait_s=self._term_wait_s,
+                term_wait_s=term_wait_s,
                 kill_wait_s=self._kill_wait_s,
             )
         )
         if not gone:
-            waited_s = self._term_wait_s + self._kill_wait_s
+            waited_s = term_wait_s + self._kill_wait_s
             raise NodeFailed(
                 f"Node {node_id} still lives {waited_s:.0f} s after it was told to end.",
                 hint="Try `conduit down` again: it may wait for a device or a disk.",
@@ -136,7 +143,8 @@ class LocalProvider:
         if not view.alive:
             return None
         announced = await anyio.to_thread.run_sync(self._announced, view.node_id)
-        return None if announced is None else f"http://{announced['host']}:{announced['port']}"
+        scheme = "http" if view.certificate is None else "https"
+        return None if announced is None else f"{scheme}://{announced['host']}:{announced['port']}"
 
     async def logs(self, node_id: str) -> str:
         """The end of what the node's processes wrote to their output."""
@@ -166,7 +174,10 @@ class LocalProvider:
 
     def _start(self, spec: NodeSpec, folder: Path) -> NodeView:
         config_file = folder / "config.json"
-        own = {"host": "127.0.0.1", "port": 0, "announce": str(folder / "announce.json")}
+        own: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "announce": str(folder / "announce.json")}
+        if (certificate := spec.config.get("tls_certificate")) is not None:
+            # A copy: callers go on to know this node's certificate when the file has been renewed.
+            own["tls_certificate"] = str(shutil.copyfile(certificate, folder / _CERTIFICATE))
         _write(config_file, {**spec.config, **own})
         tags = {
             processes.NODE_TAG: spec.node_id,
@@ -184,7 +195,10 @@ class LocalProvider:
                 process = processes.start(
                     command,
                     tags=tags,
-                    secrets={_TOKEN_VARIABLE: self._owner.token(spec.node_id).get_secret_value()},
+                    secrets={
+                        _TOKEN_VARIABLE: self._owner.token(spec.node_id).get_secret_value(),
+                        **_keys(spec.config),
+                    },
                     folder=folder,
                     log=log,
                     on_exit=partial(_note_exit, spec.node_id),
@@ -254,6 +268,7 @@ class LocalProvider:
             handle=handle,
             log=str(log) if log.exists() else None,
             exit_code=None if process is not None else _exit_codes.get(node_id),
+            certificate=_text(self._nodes / node_id / _CERTIFICATE),
         )
 
     def _kept(self, node_id: str) -> dict[str, Any] | None:
@@ -301,15 +316,28 @@ def _check_installed(config: Mapping[str, Any]) -> None:
             )
 
 
+def _keys(config: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of the servers that models are attached to, also where their variables are kept from nodes."""
+    names = {model.get("api_key_variable") for model in config.get("models", ())}
+    return {name: os.environ[name] for name in names if name and name in os.environ}
+
+
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     path.touch(mode=0o600)
     path.write_text(json.dumps(value, indent=1))
 
 
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, ValueError):
+        return None
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
+        value = json.loads(_text(path) or "")
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

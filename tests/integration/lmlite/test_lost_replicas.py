@@ -17,6 +17,10 @@ def port_of(lm, number):
     return int(lm.health().replicas[number].url.rsplit(":", 1)[1])
 
 
+def urls(lm):
+    return sorted(endpoint.url for endpoint in lm.endpoints)
+
+
 def test_requests_go_round_the_replicas(deploy):
     with deploy(replicas=2) as lm:
         lm.batch([CHAT] * 6)
@@ -43,11 +47,49 @@ def test_a_call_whose_replica_is_killed_in_mid_answer_is_answered_by_the_other(
         assert sorted(row.attempts for row in rows) == [1, 2]
         survivor = lm.health().replicas[1]
         assert {row.replica for row in rows} == {survivor.node_id}
-        assert [replica.state for replica in lm.health().replicas] == ["lost", "ready"]
-        assert lm(**CHAT) == texts[0]
-        lm.up()
+        # The lost one is replaced without anybody asking for it.
+        until(lambda: lm.health().replaced == 1)
         assert lm.ready
+        assert {lm(**CHAT) for _ in range(2)} == {texts[0]}
         assert lives(second)
+        assert len(processes()) == 2
+
+
+def test_a_frozen_replica_is_found_dead_and_replaced_and_its_call_answered_by_the_other(
+    deploy, processes, until, lives, requests_waiting_at
+):
+    with deploy(replicas=2) as lm, ThreadPoolExecutor(1) as threads:
+        lm.up()
+        frozen, _ = processes()
+        port = port_of(lm, 0)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        stuck = threads.submit(lm, **CHAT)
+        until(lambda: requests_waiting_at(port))
+        assert stuck.result(30) == lm(**CHAT)
+        until(lambda: lm.health().replaced == 1)
+        assert lm.ready
+        assert not lives(frozen)
+
+
+def test_idle_replicas_are_left_to_end_and_the_next_call_brings_both_back(deploy, processes, until):
+    with deploy(replicas=2, idle_timeout=1.5) as lm:
+        lm(**CHAT)
+        until(lambda: not processes())
+        assert isinstance(lm(**CHAT), str)
+        until(lambda: lm.health().ready)
+
+
+def test_what_another_process_replaced_is_picked_up(deploy, processes, until):
+    with deploy(replicas=2) as lm, deploy(replicas=2) as other:
+        for each in (lm, other):
+            each.up()
+        processes()[0].kill()
+        other.batch([CHAT] * 4)
+        until(lambda: other.health().ready)
+        lm.batch([CHAT] * 4)
+        until(lambda: len(urls(lm)) == 2 and urls(lm) == urls(other))
+        assert len(processes()) == 2
+        assert lm.health().replaced + other.health().replaced >= 1
 
 
 def test_with_no_replica_left_the_loss_is_told_with_the_log(deploy, processes, until):

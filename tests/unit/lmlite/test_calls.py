@@ -19,6 +19,7 @@ from conduit.errors import (
     RequestTimeout,
 )
 from conduit.lmlite import LMLiteResource, ModelConfig, override
+from conduit.lmlite.portal import portal
 from conduit.testing import FakeLM
 
 CHAT = [{"role": "user", "content": "hi"}]
@@ -28,6 +29,16 @@ CHAT = [{"role": "user", "content": "hi"}]
 class Ticket:
     category: Literal["billing", "bug"]
     urgent: bool
+
+
+async def turns():
+    """Gives everything else on the loop many turns."""
+    for _ in range(2_000):
+        await asyncio.sleep(0)
+
+
+async def collected(stream):
+    return [event async for event in stream]
 
 
 @pytest.fixture
@@ -237,6 +248,80 @@ def test_one_bad_call_can_be_collected_from_a_batch(lm):
             lm.batch(calls)
         with pytest.raises(ArgumentInvalid):
             lm.batch(calls, errors="ignore")
+
+
+@pytest.mark.parametrize(
+    "bad", [{"nonsense": 1}, {"messages": "hi"}, {"messages": CHAT, "model_id": "other/one"}]
+)
+def test_no_bad_row_ends_a_batch_that_collects(lm, bad):
+    with override(lm=FakeLM()):
+        first, second, third = lm.batch([{"messages": CHAT}, bad, {"messages": CHAT}], errors="collect")
+    assert (first, third) == ("ok", "ok")
+    assert isinstance(second, Exception)
+
+
+@pytest.mark.parametrize("form", ["batch_as_completed", "abatch_as_completed"])
+def test_results_of_a_batch_can_be_had_as_they_come(lm, form):
+    def answer(request):
+        content = request.messages[0]["content"]
+        return NoReplica("bad") if content == "7" else content
+
+    calls = [{"messages": [{"role": "user", "content": str(i)}]} for i in range(50)]
+    with override(lm=FakeLM(answer)):
+        stream = getattr(lm, form)(calls, errors="collect")
+        results = dict(stream) if form == "batch_as_completed" else dict(asyncio.run(collected(stream)))
+        assert isinstance(results.pop(7), NoReplica)
+        assert results == {i: str(i) for i in range(50) if i != 7}
+        with pytest.raises(NoReplica):
+            list(lm.batch_as_completed(calls))
+        with pytest.raises(ArgumentInvalid):
+            lm.batch_as_completed(calls, errors="ignore")
+        assert list(lm.batch_as_completed([])) == []
+
+
+def test_a_quick_result_does_not_wait_for_a_slow_one(lm):
+    quick_is_here = threading.Event()
+
+    async def answer(request):
+        if request.messages[0]["content"] == "slow":
+            assert await asyncio.to_thread(quick_is_here.wait, 10)
+        return request.messages[0]["content"]
+
+    calls = [{"messages": [{"role": "user", "content": text}]} for text in ("slow", "quick")]
+    with override(lm=FakeLM(answer)):
+        stream = lm.batch_as_completed(calls)
+        assert next(stream) == (1, "quick")
+        quick_is_here.set()
+        assert list(stream) == [(0, "slow")]
+
+
+def test_a_batch_that_is_read_slowly_or_left_asks_for_little_more(lm):
+    with override(lm=FakeLM()) as fake:
+        stream = lm.batch_as_completed([{"messages": CHAT}] * 20_000)
+        next(stream)
+        portal().call(turns)
+        assert len(fake.calls) < 2_000
+        stream.close()
+        portal().call(turns)
+        asked = len(fake.calls)
+        portal().call(turns)
+        assert len(fake.calls) == asked
+
+
+def test_a_batch_is_batch_work_and_a_call_is_not(lm):
+    with override(lm=FakeLM()) as fake:
+        lm(messages=CHAT)
+        lm.batch([{"messages": CHAT}])
+        asyncio.run(lm.abatch([{"messages": CHAT}]))
+        list(lm.batch_as_completed([{"messages": CHAT}]))
+        lm(messages=CHAT)
+    assert [request.flex for request in fake.calls] == [False, True, True, True, False]
+
+
+def test_a_call_of_a_model_for_embeddings_is_refused():
+    lm = LMLiteResource(ModelConfig("a/b", task="embed"))
+    with override(lm=FakeLM()), pytest.raises(ArgumentInvalid, match="embeddings"):
+        lm(messages=CHAT)
 
 
 def test_a_deadline_holds_for_all_attempts_together(lm):

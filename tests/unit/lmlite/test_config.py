@@ -1,10 +1,16 @@
+import json
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
+from conduit import settings
 from conduit.compute import ComputeProvider, Constraint
 from conduit.errors import ArgumentInvalid, ModelNotFound
-from conduit.lmlite.config import ModelConfig, resource_config
+from conduit.lmlite.config import ModelConfig, Routing, resource_config
+from conduit.lmlite.nodes.deployment import server_config
+from conduit.lmlite.nodes.model_files import ModelFiles
+from gpu_server.settings import ServerSettings
 
 LOCAL = ComputeProvider.LOCAL
 
@@ -24,6 +30,28 @@ def key(config, **changes):
         ({"model_id": "m", "max_model_concurrency": 0}, "max_model_concurrency"),
         ({"model_id": "m", "max_model_concurrency": True}, "max_model_concurrency"),
         ({"model_id": "m", "model_batch_execute_timeout_ms": -1}, "model_batch_execute_timeout_ms"),
+        ({"model_id": "m", "max_queue": -1}, "max_queue"),
+        ({"model_id": "m", "engine": "llama"}, "engine"),
+        ({"model_id": "m", "task": "paint"}, "task"),
+        ({"model_id": "m", "engine": "openai"}, "url"),
+        ({"model_id": "m", "url": "http://h/v1"}, "url"),
+        ({"model_id": "m", "engine": "vllm", "url": "http://h/v1"}, "url"),
+        ({"model_id": "m", "engine": "openai", "url": "h:80/v1"}, "url"),
+        ({"model_id": "m", "engine": "openai", "url": "http:///v1"}, "url"),
+        ({"model_id": "m", "api_key_variable": "KEY"}, "api_key_variable"),
+        (
+            {"model_id": "m", "engine": "openai", "url": "http://h", "api_key_variable": "sk-1"},
+            "api_key_variable",
+        ),
+        ({"model_id": "m", "engine": "sglang", "engine_command": []}, "engine_command"),
+        ({"model_id": "m", "engine": "sglang", "engine_command": "python"}, "engine_command"),
+        ({"model_id": "m", "engine": "sglang", "engine_args": [1]}, "engine_args"),
+        ({"model_id": "m", "engine": "mistralrs", "engine_args": ["--x"]}, "engine_args"),
+        ({"model_id": "m", "engine": "openai", "url": "http://h", "engine_command": ["x"]}, "engine_command"),
+        ({"model_id": "m", "engine": "mistralrs", "tensor_parallel": 2}, "tensor_parallel"),
+        ({"model_id": "m", "engine": "vllm", "tensor_parallel": 0}, "tensor_parallel"),
+        ({"model_id": "m", "engine": "mistralrs", "memory_fraction": 0.5}, "memory_fraction"),
+        ({"model_id": "m", "engine": "vllm", "memory_fraction": 1}, "memory_fraction"),
     ],
 )
 def test_an_impossible_model_argument_is_named(arguments, named):
@@ -47,6 +75,8 @@ def test_an_impossible_model_argument_is_named(arguments, named):
         ({"compute_provider": "cloud9"}, "compute_provider"),
         ({"gpu": "nothing"}, "gpu"),
         ({"constraints": ["cheap"]}, "constraints"),
+        ({"routing": "random"}, "routing"),
+        ({"models": ModelConfig("m", tensor_parallel=2)}, "tensor_parallel"),
     ],
 )
 def test_an_impossible_resource_argument_is_named(arguments, named):
@@ -57,7 +87,7 @@ def test_an_impossible_resource_argument_is_named(arguments, named):
 
 def test_models_may_be_an_id_a_config_or_a_list():
     for models in ("m", ModelConfig("m"), ["m"], (ModelConfig("m"),)):
-        assert resource_config(models, LOCAL).models == (ModelConfig("m"),)
+        assert resource_config(models, LOCAL).models == (ModelConfig("m", engine="mistralrs"),)
 
 
 def test_times_may_be_seconds_or_timedeltas():
@@ -97,6 +127,10 @@ def test_equal_configurations_share_a_key():
         {"idle_timeout": 3},
         {"max_lifetime": 3},
         {"constraints": [Constraint.SECURE]},
+        {"models": ModelConfig("m", engine="sglang")},
+        {"models": ModelConfig("m", task="embed")},
+        {"models": ModelConfig("m", max_queue=9)},
+        {"models": ModelConfig("m", engine="sglang", engine_args=["--x"])},
     ],
 )
 def test_whatever_changes_what_runs_changes_the_key(change):
@@ -111,5 +145,58 @@ def test_other_surroundings_change_the_key(change):
     assert key(config) != key(config, **change)
 
 
-def test_name_and_budget_do_not_change_the_key():
-    assert key(resource_config("m", LOCAL)) == key(resource_config("m", LOCAL, name="n", budget_usd=3))
+def test_what_changes_nothing_that_runs_does_not_change_the_key():
+    other = resource_config("m", LOCAL, name="n", budget_usd=3, routing=Routing("prefix", hedge_after_s=1))
+    assert key(resource_config("m", LOCAL)) == key(other)
+
+
+def test_the_default_engine_is_the_providers_or_the_resources_and_a_models_own_comes_first():
+    models = ["m", ModelConfig("n", engine="sglang")]
+    assert [m.engine for m in resource_config(models, LOCAL).models] == ["mistralrs", "sglang"]
+    assert [m.engine for m in resource_config(models, LOCAL, engine="vllm").models] == ["vllm", "sglang"]
+    named = resource_config(ModelConfig("m", engine="mistralrs"), LOCAL)
+    assert key(named) == key(resource_config("m", LOCAL))
+
+
+def test_a_command_may_be_a_list_and_the_model_can_still_be_compared_and_hashed():
+    config = ModelConfig("m", engine="vllm", engine_command=["python", "-m", "x"], engine_args=["--y"])
+    assert config.engine_command == ("python", "-m", "x")
+    assert hash(config) == hash(
+        ModelConfig("m", engine="vllm", engine_command=("python", "-m", "x"), engine_args=("--y",))
+    )
+
+
+def test_a_call_may_leave_out_the_only_model_that_generates():
+    config = resource_config([ModelConfig("a", task="embed"), "b"], LOCAL)
+    assert config.model(None).model_id == "b"
+
+
+def test_routing_may_be_the_name_of_a_policy():
+    assert resource_config("m", LOCAL, routing="prefix").routing == Routing("prefix")
+    assert resource_config("m", LOCAL).routing == Routing("round_robin", hedge_after_s=None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [({"policy": "x"}, "policy"), ({"hedge_after_s": 0}, "hedge_after_s")]
+)
+def test_an_impossible_routing_is_named(arguments, named):
+    with pytest.raises(ArgumentInvalid) as caught:
+        Routing(**arguments)
+    assert caught.value.argument == named
+
+
+def test_a_server_is_told_all_of_a_model_and_takes_it():
+    """Both sides know the same fields: what one adds, the other must take."""
+    model = ModelConfig("m", engine="sglang", memory_fraction=0.5, engine_args=["--x"], dtype="bfloat16")
+    config = resource_config(model, LOCAL)
+    told = server_config(config, [(model, ModelFiles("m", None, ""))], settings.load())
+    taken = ServerSettings.model_validate_json(json.dumps(told)).models[0]
+    assert (taken.engine, taken.memory_fraction, taken.engine_args, taken.dtype) == (
+        "sglang",
+        0.5,
+        ["--x"],
+        "bf16",
+    )
+    own = {field.name for field in fields(ModelConfig)}
+    assert own <= set(told["models"][0])
+    assert set(told["models"][0]) - own == {"path", "startup_timeout_s"}

@@ -2,40 +2,15 @@ import asyncio
 import json
 
 import anyio
+import httpx
 import pytest
 
-from conduit import compute, store
+from conduit import compute
 from conduit.errors import DeploymentFailed, DeploymentStopped, ModelDoesNotFit, NodeFailed
-from conduit.lmlite.config import ModelConfig, resource_config
-from conduit.lmlite.nodes import memory
-from conduit.lmlite.nodes.deployment import Deployment
-from conduit.lmlite.nodes.site import Site
-from conduit.lmlite.replicas.client import Client
-from conduit.settings import Settings
+from conduit.lmlite.config import ModelConfig
+from conduit.lmlite.nodes import memory, starts
 from conduit.store import DeploymentState, NodeState
-from conduit.testing import FakeProvider
-from support.replicas import Replicas
-
-
-class World:
-    """One data folder with records and a provider in memory."""
-
-    def __init__(self, tmp_path, **changes):
-        self.settings = Settings(data_dir=tmp_path / "data", project="p", **changes)
-        self.store = store.open_store(self.settings)
-        self.provider = FakeProvider()
-        self.http = Replicas(self.provider)
-        self.site = Site(self.settings, self.store, self.provider, compute.load_owner(self.settings))
-
-    def deployment(self, models="owner/m", **options):
-        return Deployment(self.site, Client(self.http), resource_config(models, "local", **options))
-
-    def states(self, deployment):
-        return [node.state for node in self.store.nodes(deployment_key=deployment.key)]
-
-    @property
-    def alive(self):
-        return [view.node_id for view in self.provider.nodes.values() if view.alive]
+from support.world import World, until
 
 
 @pytest.fixture
@@ -50,12 +25,6 @@ def run(function, *args, **kwargs):
         return await function(*args, **kwargs)
 
     return asyncio.run(body())
-
-
-async def until(condition):
-    with anyio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens behind an interface
-            await anyio.sleep(0.01)
 
 
 def test_up_starts_as_many_replicas_as_are_wanted(world):
@@ -329,3 +298,37 @@ def test_of_ended_nodes_only_the_last_of_each_replica_is_kept(world):
         pool = run(deployment.up, seen=pool)
     assert len(world.provider.nodes) == 2
     assert world.states(deployment) == [NodeState.LOST, NodeState.READY]
+
+
+def test_a_replica_that_takes_connections_and_never_answers_ends_the_start(world, monkeypatch):
+    monkeypatch.setattr(starts, "_SILENT_START_S", 0.05)
+    original = world.http._respond
+
+    async def respond(request):
+        if request.url.path == "/ready":
+            raise httpx.ReadError("it hangs")
+        return await original(request)
+
+    world.http._respond = respond
+    with pytest.raises(DeploymentFailed, match="answered nothing"):
+        run(world.deployment().up)
+    assert world.alive == []
+
+
+def test_a_running_replica_that_ends_while_others_are_awaited_is_started_anew(world):
+    first = world.deployment(replicas=2)
+    pool = run(first.up)
+    [idle, _] = pool.replicas
+    world.http.not_ready[idle.node_id] = {"m": {"state": "starting"}}
+    second = world.deployment(replicas=2)
+
+    async def scene():
+        async with anyio.create_task_group() as group:
+            group.start_soon(second.up)
+            await until(lambda: second._lock.statistics().locked)
+            await anyio.sleep(0.05)
+            world.provider.kill(idle.node_id)
+
+    asyncio.run(scene())
+    assert len(second.pool.replicas) == 2
+    assert idle not in second.pool.replicas

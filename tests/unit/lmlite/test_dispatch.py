@@ -20,6 +20,7 @@ from conduit.errors import (
 from conduit.lmlite.replicas.client import Client
 from conduit.lmlite.replicas.dispatch import dispatch
 from conduit.lmlite.replicas.pool import Pool, Replica
+from conduit.lmlite.replicas.probes import Probes
 from conduit.lmlite.request import LMRequest, Sampling
 from conduit.testing import FakeProvider
 from support.replicas import Replicas, completion, error
@@ -38,11 +39,15 @@ class Scene:
         self.pool = Pool([Replica(n, f"http://{n}", SecretStr("token"), f"/log/{n}") for n in names])
 
     def send(self, request=REQUEST, *, timeout_s=5.0, emit=None, times=1):
+        async def awaited(piece):
+            emit(piece)
+
         async def run():
             client = Client(self.http)
+            Probes(self.pool, client)
             try:
                 return [
-                    await dispatch(self.pool, client, request, timeout_s=timeout_s, emit=emit)
+                    await dispatch(self.pool, client, request, timeout_s=timeout_s, emit=emit and awaited)
                     for _ in range(times)
                 ]
             finally:
@@ -120,7 +125,7 @@ def test_a_replica_killed_in_mid_answer_is_set_aside_and_the_request_goes_to_ano
     scene = Scene("ab", dies(lambda: scene, "a"))
     replies = scene.send(times=3)
     assert [(r.replica, r.attempts) for r in replies] == [("b", 2), ("b", 1), ("b", 1)]
-    assert [r.node_id for r in scene.pool.aside()] == ["a"]
+    assert [r.node_id for r in scene.pool.dead()] == ["a"]
 
 
 def test_with_no_other_left_the_loss_is_told_with_replica_and_log():
@@ -148,7 +153,7 @@ def test_when_all_refuse_connections_the_request_was_not_worked_on():
 
 def test_a_replica_that_comes_back_gets_requests_again():
     scene = Scene("a")
-    scene.pool.set_aside(scene.pool.replicas[0], 0.0)
+    scene.pool.refused(scene.pool.replicas[0])
     assert scene.send()[0].replica == "a"
 
 
@@ -162,7 +167,7 @@ def test_a_connection_that_breaks_while_the_replica_lives_is_tried_once_more_on_
 
     scene = Scene("a", answer)
     assert scene.send()[0].attempts == 2
-    assert scene.pool.aside() == []
+    assert scene.pool.dead() == []
 
 
 def test_a_replica_that_breaks_every_connection_is_not_asked_for_ever():
@@ -196,7 +201,7 @@ def test_a_refusal_is_typed_tried_once_and_sets_no_replica_aside(response, expec
     assert type(caught.value) is expected
     assert caught.value.hint
     assert scene.order == "a"
-    assert scene.pool.aside() == []
+    assert scene.pool.dead() == []
 
 
 def test_the_numbers_of_a_prompt_too_long_are_told():
@@ -208,7 +213,7 @@ def test_the_numbers_of_a_prompt_too_long_are_told():
 def test_a_full_queue_sends_the_request_to_another_replica_and_sets_none_aside():
     scene = Scene("ab", lambda n, _: error(429, retry_after="30") if n == "a" else completion("ok"))
     assert scene.send()[0].replica == "b"
-    assert scene.pool.aside() == []
+    assert scene.pool.dead() == []
 
 
 def test_when_all_queues_are_full_the_request_waits_as_long_as_told():

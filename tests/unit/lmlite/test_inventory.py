@@ -134,7 +134,7 @@ def test_one_that_resists_is_told_and_does_not_keep_the_others(world):
     stubborn = next(iter(world.provider.nodes))
     original = world.provider.destroy
 
-    async def destroy(node_id):
+    async def destroy(node_id, *, at_once=False):
         if node_id == stubborn:
             raise NodeFailed("still lives")
         await original(node_id)

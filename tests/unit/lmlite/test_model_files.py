@@ -34,6 +34,19 @@ def test_a_folder_is_itself(tmp_path):
     assert found.config() == QWEN
 
 
+def test_what_another_server_has_is_not_looked_for():
+    found = locate(ModelConfig("llama3.2", engine="openai", url="http://127.0.0.1:11434/v1"))
+    assert found.path is None
+
+
+def test_only_the_embedded_engine_takes_this_machines_memory(tmp_path):
+    config = ModelConfig(str(folder(tmp_path / "m", weights=5000)), engine="sglang")
+    check_fit([(config, locate(config))], 1, available=0)
+    embedded = ModelConfig(config.model_id, engine="mistralrs")
+    with pytest.raises(ModelDoesNotFit):
+        check_fit([(embedded, locate(embedded))], 1, available=0)
+
+
 def test_a_folder_without_config_is_no_model(tmp_path):
     with pytest.raises(ModelNotFound, match=r"no config\.json") as caught:
         locate(ModelConfig(str(tmp_path)))

@@ -29,13 +29,20 @@ def lm():
 
 def filtered(text, sizes):
     """What passes of a text that comes in pieces of these sizes, over and over."""
-    passed, start, turn = [], 0, 0
-    stream = ThinkingFilter(passed.append)
-    while start < len(text):
-        size = sizes[turn % len(sizes)]
-        stream.feed(text[start : start + size])
-        start, turn = start + size, turn + 1
-    stream.end()
+    passed = []
+
+    async def take(piece):
+        passed.append(piece)
+
+    async def feed():
+        stream, start, turn = ThinkingFilter(take), 0, 0
+        while start < len(text):
+            size = sizes[turn % len(sizes)]
+            await stream.feed(text[start : start + size])
+            start, turn = start + size, turn + 1
+        await stream.end()
+
+    asyncio.run(feed())
     return "".join(passed)
 
 

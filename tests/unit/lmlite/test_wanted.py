@@ -11,7 +11,7 @@ def keys():
 
 
 def key(lm):
-    return deployment_key(lm.config, lm.settings.project, "owner")
+    return deployment_key(lm.config, lm.settings, "owner")
 
 
 def test_a_live_object_wants_its_deployment():

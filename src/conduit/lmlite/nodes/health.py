@@ -12,12 +12,14 @@ class ReplicaHealth:
     Attributes:
         node_id: Its node.
         replica: Its number in the deployment.
-        state: The state in the records, or ``lost`` when its process is gone.
+        state: The state in the records, or what the replica proves to be: ``busy``, ``draining``, ``dead``, or
+            ``lost`` when its process is gone.
         url: Its server's base URL; ``None`` while it is not known.
         ready: All of its models are.
-        models: For each model id ``starting``, ``ready`` or ``failed``.
-        reasons: For each failed model id, why.
+        models: For each model id ``starting``, ``ready``, ``busy`` or ``failed``.
+        reasons: For each model id that has one, why.
         log: Path of its log.
+        breaker: ``closed``; ``open`` while it gets nothing after broken connections; ``half-open`` for a trial.
     """
 
     node_id: str
@@ -28,6 +30,7 @@ class ReplicaHealth:
     models: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     log: str | None = None
+    breaker: str = "closed"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Health:
         wanted_replicas: How many the configuration asks for.
         replicas: Those that there are.
         reason: Why the state is what it is, where that is known.
+        replaced: How many replicas this process has replaced since it brought the deployment up.
     """
 
     key: str
@@ -49,3 +53,4 @@ class Health:
     wanted_replicas: int
     replicas: tuple[ReplicaHealth, ...]
     reason: str | None = None
+    replaced: int = 0

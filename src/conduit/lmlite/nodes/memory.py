@@ -26,13 +26,16 @@ def available_bytes() -> int:
 def check_fit(models: Sequence[tuple[ModelConfig, ModelFiles]], replicas: int, *, available: int) -> None:
     """Refuses replicas that would not fit.
 
-    Models that are fetched from the hub are not weighed: their size is not known here.
+    Models that are fetched from the hub are not weighed, their size is not known here; nor are those of engines
+    that are programs of their own, and answer for their memory themselves.
 
     Raises:
         ModelDoesNotFit: With what is needed and what there is.
     """
     needs = {
-        config.model_id: _needed_bytes(config, files) for config, files in models if files.path is not None
+        config.model_id: _needed_bytes(config, files)
+        for config, files in models
+        if config.embedded and files.path is not None
     }
     needed = replicas * sum(needs.values())
     if needed <= available:

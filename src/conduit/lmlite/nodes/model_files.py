@@ -54,10 +54,14 @@ class ModelFiles:
 def locate(model: ModelConfig) -> ModelFiles:
     """Finds the model: the shipped one, a folder, or an id to be fetched from the hub.
 
+    One that another server has is not looked for.
+
     Raises:
         ModelNotFound: It is none of these.
     """
     model_id = model.model_id
+    if model.attached:
+        return ModelFiles(model_id, None, "attached")
     folder = Path(__file__).parents[1] / "tiny" if model_id == TINY else Path(model_id).expanduser()
     if (folder / "config.json").is_file():
         return ModelFiles(model_id, folder.absolute(), _fingerprint(folder))

@@ -58,8 +58,13 @@ async def living(site: Site, key: str, replicas: int) -> dict[int, NodeView]:
     return found
 
 
-async def end(site: Site, record: NodeRecord) -> None:
+async def end(site: Site, record: NodeRecord, *, at_once: bool = False) -> None:
     """Ends a node and records it once the provider has confirmed that it is gone.
+
+    Args:
+        site: Where.
+        record: The node's.
+        at_once: Give it no time to finish what runs.
 
     Raises:
         ComputeError: It may still live; the record says so.
@@ -67,7 +72,7 @@ async def end(site: Site, record: NodeRecord) -> None:
     if record.state is not NodeState.INTENT:  # an intent alone asked the provider for nothing
         if record.state is not NodeState.TERMINATING:
             await off_loop(site.store.transition, record.id, NodeState.TERMINATING)
-        await site.provider.destroy(record.id)
+        await site.provider.destroy(record.id, at_once=at_once)
     await off_loop(site.store.transition, record.id, NodeState.TERMINATED)
 
 

@@ -67,7 +67,7 @@ def keys(settings: Settings, owner: str) -> set[str]:
     for resource in resources:
         if resource.settings.database_url == settings.database_url:
             try:
-                found.add(deployment_key(resource.config, resource.settings.project, owner))
+                found.add(deployment_key(resource.config, resource.settings, owner))
             except ModelNotFound:
                 continue  # it can have no deployment
     return found

@@ -7,23 +7,26 @@ Deadlines are the caller's cancel scopes.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import httpx
 
+from conduit import telemetry
 from conduit.errors import ConduitError, NoReplica, ReplicaLost, RequestRefused
+from conduit.lmlite.replicas.answer import Answer, ConnectFailed, ConnectionBroken, whole
 from conduit.lmlite.replicas.completion import Completion
-from conduit.lmlite.replicas.lanes import Lanes
+from conduit.lmlite.replicas.connections import Connections, Transport
 from conduit.lmlite.replicas.pool import Replica
 from conduit.lmlite.replicas.refusals import refusal
 from conduit.lmlite.request import LMReply, LMRequest
 
-_CONNECT_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 2.0
+_END_TIMEOUT_S = 0.2
+_OWN_FAULT_PAUSE_S = 0.5  # until other requests may have given their connections back
 _NO_CHAT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
@@ -33,10 +36,14 @@ class Readiness:
 
     Attributes:
         reachable: It answered at all.
-        ready: All of its models are ready.
-        models: For each model id ``starting``, ``ready`` or ``failed``.
-        reasons: For each failed model id, why.
+        ready: All of its models can take requests; an answer that does not name them is not ready.
+        models: For each model id ``starting``, ``ready``, ``busy`` or ``failed``.
+        reasons: For each model id that has one, why.
         status: Of its answer.
+        progress: For each model id a number that grows while its engine works.
+        draining: It finishes what runs and takes nothing more.
+        refused: Nothing takes connections at its address.
+        unknown: It could not be asked, for reasons of this process.
     """
 
     reachable: bool
@@ -44,92 +51,132 @@ class Readiness:
     models: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     status: int | None = None
+    progress: dict[str, int] = field(default_factory=dict)
+    draining: bool = False
+    refused: bool = False
+    unknown: bool = False
 
 
 class Client:
     """The connections to all replicas, on one event loop."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._http = httpx.AsyncClient(
-            transport=transport or Lanes(), timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S)
-        )
+    def __init__(self, transport: Transport | None = None) -> None:
+        self.transport = transport or Connections()
 
     async def aclose(self) -> None:
         """Closes all connections."""
-        await self._http.aclose()
+        await self.transport.aclose()
 
     async def complete(self, replica: Replica, request: LMRequest) -> LMReply:
         """Sends the request and waits for the whole answer."""
-        async with _connection(replica, request):
-            response = await self._http.send(self._request(replica, request, stream=False))
-        if response.status_code != 200:
-            raise _refused(response, response.content, replica, request)
+        with connection_errors(replica, request.model_id):
+            answer = await self._send(replica, request, stream=False)
+            try:
+                content = await whole(answer)
+            finally:
+                answer.close()
+        if answer.status != 200:
+            raise _refused(answer, content, replica, request)
         completion = Completion()
         try:
-            completion.whole(json.loads(response.content))
+            completion.whole(json.loads(content))
         except _NO_CHAT as error:
-            raise _no_chat(replica, request, response.content) from error
+            raise _no_chat(replica, request, content) from error
         return completion.reply(replica.node_id)
 
-    async def stream(self, replica: Replica, request: LMRequest, emit: Callable[[str], None]) -> LMReply:
-        """Sends the request and hands each piece of text to ``emit`` as it comes."""
-        completion, done = Completion(), False
-        http_request = self._request(replica, request, stream=True)
-        async with _connection(replica, request):
-            response = await self._http.send(http_request, stream=True)
-            try:
-                if response.status_code != 200:
-                    raise _refused(response, await response.aread(), replica, request)
-                async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    if (data := line[5:].strip()) == "[DONE]":
-                        done = True
-                        break
-                    if text := _taken(completion, data, replica, request):
-                        emit(text)
-            finally:
-                await response.aclose()
-        if not done:
-            raise _lost(replica, request, "its stream ended before [DONE]")
+    async def stream(
+        self, replica: Replica, request: LMRequest, emit: Callable[[str], Awaitable[None]]
+    ) -> LMReply:
+        """Sends the request and hands each piece of text to ``emit`` as it comes; reads no further meanwhile."""
+        completion = Completion()
+        async with aclosing(self._events(replica, request)) as events:
+            async for data in events:
+                if text := _taken(completion, data, replica, request):
+                    await emit(text)
         return completion.reply(replica.node_id)
+
+    async def _events(self, replica: Replica, request: LMRequest) -> AsyncGenerator[bytes, None]:
+        """The data of each event before ``[DONE]``; an emitter's own errors never look like the connection's."""
+        with connection_errors(replica, request.model_id):
+            answer = await self._send(replica, request, stream=True)
+        try:
+            with connection_errors(replica, request.model_id):
+                if answer.status != 200:
+                    raise _refused(answer, await whole(answer), replica, request)
+            rest = b""
+            while True:
+                with connection_errors(replica, request.model_id):
+                    piece = await answer.piece()
+                *lines, rest = (rest + (piece or b"\n")).split(b"\n")
+                for line in lines:
+                    if not line.startswith(b"data:"):
+                        continue
+                    if (data := line[5:].strip()) == b"[DONE]":
+                        await _end(answer)
+                        return
+                    yield data
+                if not piece:
+                    raise _lost(replica, request.model_id, "its stream ended before [DONE]")
+        finally:
+            answer.close()
 
     async def readiness(self, replica: Replica) -> Readiness:
         """Asks the replica how it is; never raises for what it answers or does not."""
         try:
             with anyio.fail_after(_PROBE_TIMEOUT_S):
-                response = await self._http.get(f"{replica.url}/ready", headers=_authorization(replica))
-        except (TimeoutError, httpx.HTTPError):
+                status, content = await self._get(replica, "/ready")
+        except ConnectFailed as error:
+            return Readiness(reachable=False, refused=not error.own_fault, unknown=error.own_fault)
+        except (TimeoutError, ConnectionBroken):
             return Readiness(reachable=False)
         try:
-            models = {model["model_id"]: model for model in json.loads(response.content)["models"]}
+            body = json.loads(content)
+            models = {model["model_id"]: model for model in body["models"]}
+            progress = {name: int(model.get("progress") or 0) for name, model in models.items()}
             states = {name: str(model["state"]) for name, model in models.items()}
             reasons = {name: str(model["reason"]) for name, model in models.items() if model.get("reason")}
         except (ValueError, KeyError, TypeError, AttributeError):
-            return Readiness(reachable=True, status=response.status_code)
-        ready = response.status_code == 200
-        return Readiness(True, ready, states, reasons, response.status_code)
+            return Readiness(reachable=True, status=status)
+        ready = status == 200 and bool(states)
+        return Readiness(
+            reachable=True,
+            ready=ready,
+            models=states,
+            reasons=reasons,
+            status=status,
+            progress=progress,
+            draining=bool(body.get("draining")),
+        )
 
     async def use(self, replica: Replica) -> None:
         """Lets the replica's idle limit count anew: its list of models counts as use, unlike its readiness."""
-        with anyio.move_on_after(_PROBE_TIMEOUT_S), suppress(httpx.HTTPError):
-            await self._http.get(f"{replica.url}/v1/models", headers=_authorization(replica))
+        with anyio.move_on_after(_PROBE_TIMEOUT_S):
+            try:
+                await self._get(replica, "/v1/models")
+            except (ConnectFailed, ConnectionBroken):
+                return
 
-    def _request(self, replica: Replica, request: LMRequest, *, stream: bool) -> httpx.Request:
-        return self._http.build_request(
-            "POST",
-            f"{replica.url}/v1/chat/completions",
-            content=json.dumps(_payload(request, stream=stream), separators=(",", ":")).encode(),
-            headers={
-                "content-type": "application/json",
-                "x-request-id": request.request_id,
-                **_authorization(replica),
-            },
-        )
+    async def _get(self, replica: Replica, path: str) -> tuple[int, bytes]:
+        answer = await self.transport.send(replica, "GET", path, {})
+        try:
+            return answer.status, await whole(answer)
+        finally:
+            answer.close()
+
+    async def _send(self, replica: Replica, request: LMRequest, *, stream: bool) -> Answer:
+        headers = {
+            "content-type": "application/json",
+            "x-request-id": request.request_id,
+            "x-conduit-caller": _this_program(),
+            **telemetry.trace_headers(),
+        }
+        body = json.dumps(_payload(request, stream=stream), separators=(",", ":")).encode()
+        return await self.transport.send(replica, "POST", "/v1/chat/completions", headers, body)
 
 
-def _authorization(replica: Replica) -> dict[str, str]:
-    return {"authorization": f"Bearer {replica.token.get_secret_value()}"}
+def _this_program() -> str:
+    """Whose requests these are, where several programs share a replica."""
+    return f"conduit-{os.getpid()}"
 
 
 def _payload(request: LMRequest, *, stream: bool) -> dict[str, Any]:
@@ -140,6 +187,7 @@ def _payload(request: LMRequest, *, stream: bool) -> dict[str, Any]:
         "seed": sampling.seed,
         "top_p": sampling.top_p,
         "response_format": request.response_format,
+        "service_tier": "flex" if request.flex else None,
     }
     payload: dict[str, Any] = {
         "model": request.model_id,
@@ -150,48 +198,51 @@ def _payload(request: LMRequest, *, stream: bool) -> dict[str, Any]:
     return payload | {"stream": True, "stream_options": {"include_usage": True}} if stream else payload
 
 
-@asynccontextmanager
-async def _connection(replica: Replica, request: LMRequest) -> AsyncIterator[None]:
+async def _end(answer: Answer) -> None:
+    """Takes a stream's last bytes, if they come at once: its connection can then be used again."""
+    with anyio.move_on_after(_END_TIMEOUT_S), suppress(ConnectionBroken):
+        await whole(answer)
+
+
+@contextmanager
+def connection_errors(replica: Replica, model_id: str) -> Iterator[None]:
+    """Raises what happens to a connection as ``NoReplica`` (the request was not sent) or ``ReplicaLost``."""
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+    except ConnectFailed as error:
         raise NoReplica(
-            f"Replica {replica.node_id} at {replica.url} takes no connection: {error or type(error).__name__}.",
+            f"Replica {replica.node_id} at {replica.url} takes no connection: {error}.",
             hint=f"Its log: {replica.log}.",
-            model_id=request.model_id,
+            model_id=model_id,
+            retry_after_s=_OWN_FAULT_PAUSE_S if error.own_fault else None,
         ) from error
-    except httpx.TransportError as error:
-        raise _lost(replica, request, str(error) or type(error).__name__) from error
+    except ConnectionBroken as error:
+        raise _lost(replica, model_id, str(error)) from error
 
 
-def _lost(replica: Replica, request: LMRequest, what: str) -> ReplicaLost:
+def _lost(replica: Replica, model_id: str, what: str) -> ReplicaLost:
     return ReplicaLost(
-        f"Replica {replica.node_id} went away while it answered for {request.model_id}: {what}.",
+        f"Replica {replica.node_id} went away while it answered for {model_id}: {what}.",
         hint=f"Its log: {replica.log}.",
-        model_id=request.model_id,
+        model_id=model_id,
         replica=replica.node_id,
     )
 
 
-def _refused(response: httpx.Response, body: bytes, replica: Replica, request: LMRequest) -> ConduitError:
-    return refusal(
-        response.status_code,
-        body,
-        response.headers,
-        model_id=request.model_id,
-        replica=replica.node_id,
-    )
+def _refused(answer: Answer, body: bytes, replica: Replica, request: LMRequest) -> ConduitError:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    return refusal(answer.status, body, headers, model_id=request.model_id, replica=replica.node_id)
 
 
-def _taken(completion: Completion, data: str, replica: Replica, request: LMRequest) -> str:
+def _taken(completion: Completion, data: bytes, replica: Replica, request: LMRequest) -> str:
     try:
         event = json.loads(data)
         failed = bool(event.get("error"))
         text = "" if failed else completion.event(event)
     except _NO_CHAT as error:
-        raise _no_chat(replica, request, data.encode()) from error
+        raise _no_chat(replica, request, data) from error
     if failed:
-        raise refusal(500, data.encode(), {}, model_id=request.model_id, replica=replica.node_id)
+        raise refusal(500, data, {}, model_id=request.model_id, replica=replica.node_id)
     return text
 
 

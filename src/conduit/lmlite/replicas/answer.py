@@ -1,0 +1,192 @@
+"""An HTTP answer as it arrives: status and headers first, the body in pieces, each waited for.
+
+httptools reads the bytes; here is what a caller needs to wait for them. Only answers that say how long they are (a
+length, or chunks) end well: where the end of the connection would be the end of the answer, a cut could not be told
+from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import Protocol
+
+import httptools
+
+HIGH_WATER_BYTES = 256 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+
+Header = tuple[bytes, bytes]
+
+
+_OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+
+
+class ConnectFailed(Exception):
+    """No connection could be made: the request has not been sent."""
+
+    @property
+    def own_fault(self) -> bool:
+        """Whether this side has no files or ports left, which tells nothing of the other."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno in _OWN_FAULTS
+
+
+class ConnectionBroken(Exception):
+    """The connection ended, or brought something that is no HTTP, before the answer was complete."""
+
+
+class Answer(Protocol):
+    """The head is there, the body comes.
+
+    Attributes:
+        status: HTTP status.
+        headers: Names in lower case.
+    """
+
+    status: int
+    headers: list[Header]
+
+    async def piece(self) -> bytes:
+        """The next bytes of the body, as many as there are; empty at its end.
+
+        Raises:
+            ConnectionBroken: The body was cut.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives the answer up where it is not complete: the replica sees its caller leave."""
+        ...
+
+
+async def whole(answer: Answer) -> bytes:
+    """The rest of the body."""
+    pieces = []
+    while piece := await answer.piece():
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def header(answer: Answer, name: bytes) -> str | None:
+    """The first header of that name (in lower case)."""
+    return next((value.decode("latin-1") for known, value in answer.headers if known == name), None)
+
+
+class Arriving:
+    """The answer that a connection is reading; it outlives the connection's interest in it.
+
+    Args:
+        transport: The connection's.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # a builtin: the parser calls it for every chunk
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._head_bytes = self._held = 0
+        self._paused = self.head_done = self.complete = False
+        self.keep_alive = False
+        self._broken: ConnectionBroken | None = None
+        self.status = 0
+        self.headers: list[Header] = []
+
+    async def head(self) -> None:
+        """Waits for status and headers.
+
+        Raises:
+            ConnectionBroken: The connection ended before.
+        """
+        while not self.head_done:
+            await self._more()
+
+    async def piece(self) -> bytes:
+        """As ``Answer`` says."""
+        while not self._pieces:
+            if self.complete:
+                return b""
+            await self._more()
+        found = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        self._read_on()
+        return found
+
+    def close(self) -> None:
+        """As ``Answer`` says."""
+        if not self.complete:
+            self._transport.abort()
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came on the connection; wakes who waits for it.
+
+        Raises:
+            ConnectionBroken: It is no HTTP.
+        """
+        parser = self._parser
+        if parser is None:
+            return
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise ConnectionBroken(f"its answer is no HTTP: {error}") from error
+        if self.complete:
+            self._forget_parser()
+        elif not self.head_done:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise ConnectionBroken(f"the head of its answer is longer than {MAX_HEAD_BYTES} bytes")
+        else:
+            self._held += len(data)
+            if self._held > HIGH_WATER_BYTES and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+        self._wake()
+
+    def fail(self, error: ConnectionBroken) -> None:
+        """Tells who waits, now or later, that no more comes; pieces that are here can still be taken."""
+        if not self.complete and self._broken is None:
+            self._broken = error
+        self._forget_parser()
+        self._wake()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """For the parser."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """For the parser."""
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim answer: the one that counts follows
+            self.headers = []
+        else:
+            self.status, self.head_done = status, True
+
+    def on_message_complete(self) -> None:
+        """For the parser."""
+        if self.head_done:
+            assert self._parser is not None
+            self.complete, self.keep_alive = True, self._parser.should_keep_alive()
+            self._read_on()
+
+    def _forget_parser(self) -> None:
+        # It knows this object, and this object it: left so, each request would be work for the garbage collector.
+        self._parser = None
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    async def _more(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
