@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -54,6 +55,58 @@ def status(
     from conduit.cli import status as room
 
     room.run(everywhere=everywhere, as_json=as_json)
+
+
+@app.command()
+def top(
+    *,
+    everywhere: Annotated[bool, typer.Option("--all", help="The replicas of all projects.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=3600, metavar="SECONDS", help="Time between two looks.")
+    ] = 1.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document a line for each look and nothing else.")
+    ] = False,
+) -> None:
+    """Show live what the replicas do: requests, tokens a second, waiting, errors, memory. q or Ctrl-C ends it."""
+    from conduit.cli import top as room
+
+    room.run(everywhere=everywhere, once=once, interval_s=interval, as_json=as_json)
+
+
+@app.command()
+def serve(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE[:NAME]", help="A Python file, and the name of the LMLite in it.")
+    ],
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="0.0.0.0 for all addresses of this machine.")] = "127.0.0.1",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the token that callers show; or set CONDUIT_SERVE_TOKEN. Else one is made up."
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file; with --tls-key it speaks HTTPS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a file's LMLite at one OpenAI-compatible address until Ctrl-C, and give back what was started."""
+    from conduit.cli import serve as room
+
+    room.run(
+        target,
+        port=port,
+        host=host,
+        token_file=token_file,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        as_json=as_json,
+    )
 
 
 @app.command()

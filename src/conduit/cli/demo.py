@@ -8,13 +8,10 @@ success, an error, Ctrl-C, SIGTERM.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Self
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +20,7 @@ from conduit import settings as settings_module
 from conduit.cli.demo_report import Report, show
 from conduit.cli.flow_child import FlowChild
 from conduit.cli.flow_process import Task
+from conduit.cli.interrupts import Interrupts
 from conduit.cli.page import demo_page, messages_of, served
 from conduit.cli.prefect_server import OwnServer, RunningServer, client_environment, configured_server
 from conduit.cli.render import Screen, command
@@ -65,7 +63,7 @@ class _Demo:
         begun = time.perf_counter()
         self._database.unlink(missing_ok=True)
         clean_up, stay = ExitStack(), False
-        with _Signals() as signals:
+        with Interrupts() as signals:
             try:
                 report = self._run(clean_up)
                 stay = self._keep
@@ -143,27 +141,6 @@ class _Demo:
     def _end_replicas(self, child: FlowChild) -> None:
         if child.killed:
             lmlite.down(self._settings)
-
-
-class _Signals:
-    """SIGINT and SIGTERM end the ``with`` block once, with the exit code that shells expect."""
-
-    def __enter__(self) -> Self:
-        self._before = {each: signal.signal(each, self._leave) for each in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-
-    def ignore(self) -> None:
-        """From here on nothing may interrupt: the clean-up has begun, and all of its waits have an end."""
-        for each in self._before:
-            signal.signal(each, signal.SIG_IGN)
-
-    def _leave(self, signum: int, _frame: FrameType | None) -> None:
-        self.ignore()
-        raise SystemExit(128 + signum)
 
 
 @contextmanager

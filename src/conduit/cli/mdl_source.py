@@ -48,10 +48,10 @@ def find(target: str) -> Source:
         FileError: There is no such file or name, or the file cannot be run.
         UnsupportedType: MDL cannot express it.
     """
-    path, name = _split(target)
+    path, name = split(target)
     if name is None:
         raise FileError(f"{target} names a file only.", hint=f"Say what in it: {target}:NAME.", path=target)
-    module = _load(path)
+    module = load(path)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
@@ -69,12 +69,12 @@ def find_all(target: str) -> list[Source]:
         UnsupportedType: MDL cannot express one of them.
         SchemaUnsupported: The JSON nests too deep to be read.
     """
-    path, name = _split(target)
+    path, name = split(target)
     if name is not None:
         return [find(target)]
     if path.suffix == ".json":
         return [Source(target, _read_json(path))]
-    module = _load(path)
+    module = load(path)
     found = [(own, getattr(module, own)) for own in _own_names(module)]
     sources = [_source(value, f"{target}:{own}") for own, value in found if _is_worth_checking(value)]
     if not sources:
@@ -82,7 +82,8 @@ def find_all(target: str) -> list[Source]:
     return sources
 
 
-def _split(target: str) -> tuple[Path, str | None]:
+def split(target: str) -> tuple[Path, str | None]:
+    """File and name of ``FILE[:NAME]``."""
     file, colon, name = target.rpartition(":")
     # A drive letter is no file, and a name holds no separator.
     if colon and len(file) > 1 and "/" not in name and "\\" not in name:
@@ -90,7 +91,12 @@ def _split(target: str) -> tuple[Path, str | None]:
     return Path(target), None
 
 
-def _load(path: Path) -> ModuleType:
+def load(path: Path) -> ModuleType:
+    """Runs a Python file as an import would.
+
+    Raises:
+        FileError: There is no such file, or it cannot be run.
+    """
     if not path.is_file():
         raise FileError(f"There is no file {path}.", path=str(path))
     # A name of its own: a file called json.py must not stand in for json.

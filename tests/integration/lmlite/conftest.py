@@ -34,9 +34,19 @@ def deploy(weights: Path) -> Iterator[Callable[..., LMLiteResource]]:
     """Makes an LMLite on the model; what it starts is ended with the test."""
 
     def make(
-        *, concurrency: int = 4, max_model_len: int = 4096, model: Path = weights, **options
+        *,
+        concurrency: int = 4,
+        max_model_len: int = 4096,
+        max_queue: int = 256,
+        model: Path = weights,
+        **options,
     ) -> LMLiteResource:
-        config = ModelConfig(str(model), max_model_len=max_model_len, max_model_concurrency=concurrency)
+        config = ModelConfig(
+            str(model),
+            max_model_len=max_model_len,
+            max_model_concurrency=concurrency,
+            max_queue=max_queue,
+        )
         return LMLiteResource(config, **{"idle_timeout": 120} | options)
 
     yield make

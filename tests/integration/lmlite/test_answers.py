@@ -42,7 +42,9 @@ def test_a_typed_stream_grows_to_the_value_that_a_call_gives(deploy):
             return [event async for event in lm.astream(output=Greeting, guidance="Greet.")]
 
         assert last == whole == asyncio.run(asynchronous())[-1]
-        assert len(partials) > 4
+        assert (
+            len(partials) > 1
+        )  # an engine that is ahead of its reader hands out several tokens as one piece
         assert all(isinstance(partial, Partial) for partial in partials)
         assert partials[-1].value == {"words": whole.words, "tone": whole.tone}
         streamed, called = log()[1:]

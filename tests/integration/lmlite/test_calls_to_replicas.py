@@ -84,14 +84,14 @@ def test_a_hundred_threads_on_two_replicas_get_a_hundred_typed_results(deploy):
 
 
 def test_a_full_queue_is_waited_for(deploy, processes, until, requests_waiting_at):
-    # 340 requests at once, where 64 run and 256 wait: the server refuses some with 429, and they come again.
-    with deploy(concurrency=64) as lm, ThreadPoolExecutor(340) as threads:
+    # 120 requests at once, where 16 run and 32 wait: the server refuses some with 429, and they come again.
+    with deploy(concurrency=16, max_queue=32) as lm, ThreadPoolExecutor(120) as threads:
         [process] = processes()
         port = int(lm.health().replicas[0].url.rsplit(":", 1)[1])
         os.kill(process.pid, signal.SIGSTOP)
         try:
-            calls = [threads.submit(lm, messages=CHAT, max_tokens=2) for _ in range(340)]
-            until(lambda: requests_waiting_at(port) >= 340)
+            calls = [threads.submit(lm, messages=CHAT, max_tokens=2) for _ in range(120)]
+            until(lambda: requests_waiting_at(port) >= 120)
         finally:
             os.kill(process.pid, signal.SIGCONT)
         assert len({call.result(40) for call in calls}) == 1

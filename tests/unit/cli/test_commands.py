@@ -12,7 +12,7 @@ from conduit.cli.app import app
 from conduit.errors import StoreUnavailable
 from conduit.lmlite import DeploymentView, NodeSummary, Removed
 
-COMMANDS = ["demo", "doctor", "status", "gc", "down", "version"]
+COMMANDS = ["demo", "doctor", "status", "top", "gc", "down", "version"]
 
 
 @pytest.fixture(autouse=True)
