@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conduit.compute import GPUS, ComputeProvider, Constraint
     from conduit.dataflow import LMLite, block
     from conduit.errors import ConduitError
-    from conduit.lmlite import ModelConfig, override
+    from conduit.lmlite import ModelConfig, Routing, override
 
 __all__ = [
     "GPUS",
@@ -22,6 +22,7 @@ __all__ = [
     "Constraint",
     "LMLite",
     "ModelConfig",
+    "Routing",
     "block",
     "override",
 ]
@@ -33,6 +34,7 @@ _HOMES = {
     "Constraint": "conduit.compute",
     "LMLite": "conduit.dataflow",
     "ModelConfig": "conduit.lmlite",
+    "Routing": "conduit.lmlite",
     "block": "conduit.dataflow",
     "override": "conduit.lmlite",
 }

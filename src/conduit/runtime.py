@@ -1,15 +1,16 @@
-"""``LMLiteBlock``: an ``LMLite`` that starts to provision when it is constructed.
+"""``LMLiteBlock`` and ``VllmBlock``: an ``LMLite`` that starts to provision when it is constructed.
 
-The name is that of users' documents; all else is ``LMLite``.
+The names are those of users' documents; all else is ``LMLite``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from conduit.dataflow.language_model import LMLite
+from conduit.lmlite import EngineName
 
-__all__ = ["LMLite", "LMLiteBlock"]
+__all__ = ["LMLite", "LMLiteBlock", "VllmBlock"]
 
 
 class LMLiteBlock(LMLite):
@@ -24,3 +25,9 @@ class LMLiteBlock(LMLite):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.up(wait=False)
+
+
+class VllmBlock(LMLiteBlock):
+    """An ``LMLiteBlock`` whose models run on vLLM, those aside that name another engine."""
+
+    default_engine: ClassVar[EngineName | None] = "vllm"

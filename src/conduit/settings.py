@@ -6,9 +6,10 @@ Each comes from an environment variable ``CONDUIT_<NAME>``, or has the default g
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from conduit.errors import ConduitError
@@ -34,12 +35,28 @@ class Settings(BaseSettings):
         default=600.0, gt=0, description="How long a deployment may take until all replicas are ready."
     )
     request_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one model request.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file; with the key, local replicas speak HTTPS only and callers pin it.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file of that certificate's private key.")
     run_log: bool = Field(default=True, description="Keep one row for each model call in the records.")
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "tls_certificate", "tls_key")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        files = {"CONDUIT_TLS_CERTIFICATE": self.tls_certificate, "CONDUIT_TLS_KEY": self.tls_key}
+        if None in files.values() and any(files.values()):
+            missing = next(name for name, path in files.items() if path is None)
+            raise ValueError(f"HTTPS needs a certificate and its key: {missing} is not set")
+        for name, path in files.items():
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: there is no file {path}")
+        return self
 
     @property
     def database_url(self) -> str:
@@ -57,7 +74,11 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"CONDUIT_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+            ": ".join(
+                filter(
+                    None, (f"CONDUIT_{'.'.join(map(str, e['loc'])).upper()}" if e["loc"] else "", e["msg"])
+                )
+            )
             for e in error.errors(include_input=False)
         ]
         raise ConduitError(

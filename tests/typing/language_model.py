@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, assert_type
 
-from conduit import GPUS, ComputeProvider, Constraint, LMLite, ModelConfig, block, mdl, override
+from conduit import GPUS, ComputeProvider, Constraint, LMLite, ModelConfig, Routing, block, mdl, override
 from conduit.dataflow import BlockFuture, ItemFailure
 from conduit.errors import ConduitError
 from conduit.lmlite import Reply
 from conduit.mdl import Partial
-from conduit.runtime import LMLiteBlock
+from conduit.runtime import LMLiteBlock, VllmBlock
 from conduit.testing import FakeLM
 
 
@@ -132,6 +132,10 @@ async def calls() -> None:
     assert_type(lm.reply(output=Ticket, reasoning=True).value, Ticket)
     assert_type(await lm.areply(output=Ticket), Reply[Ticket])
     assert_type(await lm.acall(output=Ticket, guidance="Classify."), Ticket)
+    assert_type(lm.batch([{"messages": chat}], errors="collect"), list[Any])
+    assert_type(lm.batch_as_completed([{"messages": chat}]), Generator[tuple[int, Any], None, None])
+    assert_type(lm.abatch_as_completed([{"messages": chat}]), AsyncGenerator[tuple[int, Any], None])
+    lm.batch([{"messages": chat}], errors="ignore")  # type: ignore[arg-type]
     lm(messages=chat, reasoning=True)  # type: ignore[call-overload]
     lm(output=Ticket, temprature=1)  # type: ignore[call-overload]
 
@@ -142,6 +146,12 @@ def resource() -> None:
     provisioned = LMLiteBlock(models="conduit/tiny", compute_provider=ComputeProvider.LOCAL)
     assert_type(provisioned.ready, bool)
     LMLiteBlock(model="conduit/tiny")  # type: ignore[call-arg]
+    assert_type(VllmBlock("a/b", routing=Routing("prefix", hedge_after_s=2)).model_ids, tuple[str, ...])
+    LMLite("a/b", routing="least_tokens")
+    LMLite("a/b", routing="random")  # type: ignore[arg-type]
+    ModelConfig("m", engine="openai", url="http://127.0.0.1:11434/v1", api_key_variable="KEY")
+    ModelConfig("m", engine="vllm", engine_command=["python", "-m", "vllm"], engine_args=("--x",))
+    ModelConfig("m", engine="llama")  # type: ignore[arg-type]
     with override(lm=FakeLM()) as fake:
         assert_type(fake, FakeLM)
     error: type[Exception] = ConduitError

@@ -26,6 +26,21 @@ def test_the_records_are_sqlite_in_the_data_folder_unless_a_url_is_set(
     assert "secret" not in repr(loaded)
 
 
+def test_a_certificate_and_its_key_go_together_and_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    monkeypatch.setenv("CONDUIT_TLS_CERTIFICATE", str(certificate))
+    with pytest.raises(ConduitError, match="CONDUIT_TLS_KEY is not set"):
+        settings.load()
+    monkeypatch.setenv("CONDUIT_TLS_KEY", str(key))
+    with pytest.raises(ConduitError, match=f"CONDUIT_TLS_CERTIFICATE: there is no file {certificate}"):
+        settings.load()
+    certificate.touch()
+    key.touch()
+    assert (settings.load().tls_certificate, settings.load().tls_key) == (certificate, key)
+
+
 def test_the_project_is_the_enclosing_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONDUIT_PROJECT")
     inner = tmp_path / "a" / "b"

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
-from conduit import mdl
+from conduit import mdl, telemetry
 from conduit.dataflow.block_base import BlockBase
 from conduit.dataflow.contract import ASYNC_STREAMS, Contract, Kind, kind_of, outer_type
 from conduit.dataflow.inside import current_flow_run_id
@@ -115,13 +115,13 @@ class Answered:
         return await self._aask(self._named(args, kwargs), None)
 
     def _ask(self, values: dict[str, Any], timeout_s: float | None) -> Any:
-        with in_run_log():
+        with in_run_log(), telemetry.span(f"block {self.name}"):
             return self._lm.answer_sync(
                 self.prompt, values, block=self.name, timeout_s=timeout_s, **self._sampling
             )
 
     async def _aask(self, values: dict[str, Any], timeout_s: float | None) -> Any:
-        with in_run_log():
+        with in_run_log(), telemetry.span(f"block {self.name}"):
             return await self._lm.answer(
                 self.prompt, values, block=self.name, timeout_s=timeout_s, **self._sampling
             )
@@ -197,9 +197,9 @@ class Streamed(Answered):
 
     def _events(self, values: dict[str, Any]) -> Generator[Any, None, None]:
         stream = self._lm.answer_stream(self.prompt, values, block=self.name, **self._sampling)
-        with closing(stream):
-            # The request keeps what it sees at its start; the consumer's code runs outside of this.
-            with in_run_log():
+        # The request keeps what it sees at its start; the consumer's code runs outside of this.
+        with closing(stream), telemetry.span(f"block {self.name}").lasting() as span:
+            with in_run_log(), span.inside():
                 first = next(stream)
             yield first
             yield from stream
@@ -207,11 +207,12 @@ class Streamed(Answered):
     async def _aevents(self, values: dict[str, Any]) -> AsyncIterator[Any]:
         stream = self._lm.answer_astream(self.prompt, values, block=self.name, **self._sampling)
         async with aclosing(stream):
-            with in_run_log():
-                first = await anext(stream)
-            yield first
-            async for event in stream:
-                yield event
+            with telemetry.span(f"block {self.name}").lasting() as span:
+                with in_run_log(), span.inside():
+                    first = await anext(stream)
+                yield first
+                async for event in stream:
+                    yield event
 
 
 def definition(

@@ -1,7 +1,8 @@
 """``map``: many items through one block, in batches, with the results in the items' order.
 
 This module cuts the items, runs the items of a batch and puts the results together. Outside a flow it also runs
-the batches; in a flow the bridge makes a task of each.
+the batches; in a flow the bridge makes a task of each. What the items ask of a model is batch work: interactive
+calls go first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from conduit.dataflow import calls, futures
 from conduit.dataflow.contract import Kind
 from conduit.dataflow.definition import Callee
 from conduit.errors import BlockDefinitionError, BlockInputError, MapFailed
+from conduit.priority import batch_work
 
 logger = logging.getLogger(__name__)
 
@@ -262,15 +264,16 @@ def run_batch(block: Callee, batch: Batch) -> list[Any]:
     Raises:
         MapFailed: Items of the batch failed and the job does not collect.
     """
-    if isinstance(batch.job.slots, Executor):
-        pending = [
-            batch.job.slots.submit(copy_context().run, _item, block, batch, i, x) for i, x in _of(batch)
-        ]
+    slots = batch.job.slots
+    if isinstance(slots, Executor):
+        with batch_work():
+            pending = [slots.submit(copy_context().run, _item, block, batch, i, x) for i, x in _of(batch)]
         return _settled(block, batch, [future.result() for future in pending])
     if (batch.job.concurrency or 1) > 1:
         with thread_slots(batch.job):
             return run_batch(block, batch)
-    return _settled(block, batch, [_item(block, batch, i, x) for i, x in _of(batch)])
+    with batch_work():
+        return _settled(block, batch, [_item(block, batch, i, x) for i, x in _of(batch)])
 
 
 async def run_batch_async(block: Callee, batch: Batch) -> list[Any]:
@@ -288,8 +291,9 @@ async def run_batch_async(block: Callee, batch: Batch) -> list[Any]:
                 results[index] = ItemFailure(index, error)
 
     async with anyio.create_task_group() as group:
-        for index, item in _of(batch):
-            group.start_soon(one, index, item)
+        with batch_work():
+            for index, item in _of(batch):
+                group.start_soon(one, index, item)
     return _settled(block, batch, [results[index] for index in sorted(results)])
 
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.calls.substitute import Substitute, override
-from conduit.lmlite.config import ModelConfig
+from conduit.lmlite.config import ModelConfig, Routing
 from conduit.lmlite.life_cycle import Endpoint
+from conduit.lmlite.model_config import EngineName
 from conduit.lmlite.nodes.health import Health, ReplicaHealth
 from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
 from conduit.lmlite.resource import LMLiteResource
 from conduit.store import Attempt
 
 if TYPE_CHECKING:
+    from conduit.lmlite.front.front import Front
     from conduit.lmlite.nodes.inventory import (
         DeploymentView,
         NodeSummary,
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
         deployments,
         down,
     )
+    from conduit.lmlite.nodes.watch import Said, Watch
 
 __all__ = [
     "Attempt",
     "DeploymentView",
     "Endpoint",
+    "EngineName",
+    "Front",
     "Health",
     "LMLiteResource",
     "LMReply",
@@ -39,8 +44,11 @@ __all__ = [
     "Removed",
     "ReplicaHealth",
     "Reply",
+    "Routing",
+    "Said",
     "Sampling",
     "Substitute",
+    "Watch",
     "collect",
     "deployments",
     "down",
@@ -52,7 +60,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Lazily: they bring the database library, which a program that only calls blocks may never need.
     if name in __all__:
-        from conduit.lmlite.nodes import inventory
+        if name == "Front":
+            from conduit.lmlite.front.front import Front
 
-        return getattr(inventory, name)
+            return Front
+        from conduit.lmlite.nodes import inventory, watch
+
+        return getattr(watch if name in ("Said", "Watch") else inventory, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,50 +5,45 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from conduit.compute import GPUS, ComputeProvider, Constraint
 from conduit.errors import ArgumentInvalid, ModelNotFound
+from conduit.lmlite.model_config import EngineName, ModelConfig, one_of, positive, whole
+
+__all__ = ["LOCAL_IDLE_TIMEOUT_S", "ModelConfig", "Policy", "ResourceConfig", "Routing", "resource_config"]
 
 LOCAL_IDLE_TIMEOUT_S = 900.0
+_NOT_IN_KEY = ("name", "budget_usd", "routing")
+_ENGINES: dict[ComputeProvider, EngineName] = {
+    ComputeProvider.LOCAL: "mistralrs",
+    ComputeProvider.RUNPOD: "sglang",
+}
+
+Policy = Literal["round_robin", "least_tokens", "prefix"]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """One model and the load it is to take.
+class Routing:
+    """How requests are shared out among the replicas. It changes nothing of what runs.
 
     Attributes:
-        model_id: ``conduit/tiny``, a folder in the Hugging Face layout, or an id on the hub.
-        max_model_len: Most tokens of one request, prompt and answer together.
-        max_model_concurrency: Most requests that one replica runs at a time.
-        model_batch_execute_timeout_ms: How long an idle replica collects requests before it runs them as one
-            batch; 0 starts each at once and lets later ones join.
-        revision: Of the hub's repository.
-        dtype: The weights' type in memory; ``None`` for the engine's choice.
-        quantization: The engine's name of it; ``None`` for what the checkpoint has.
+        policy: ``round_robin``; ``least_tokens``, to the replica with the least work left; or ``prefix``, which
+            sends requests that begin alike to the same replica, where that beginning is still known.
+        hedge_after_s: A request that has not begun to be answered by then is also sent to a second replica, and
+            whichever begins first answers it; ``None`` for never.
     """
 
-    model_id: str
-    max_model_len: int = 1024
-    max_model_concurrency: int = 1
-    model_batch_execute_timeout_ms: int = 0
-    revision: str | None = None
-    dtype: str | None = None
-    quantization: str | None = None
+    policy: Policy = "round_robin"
+    hedge_after_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model_id, str) or not self.model_id.strip():
-            raise ArgumentInvalid(
-                f"model_id must be a text, not {self.model_id!r}.",
-                hint='Give a model: ModelConfig("conduit/tiny").',
-                argument="model_id",
-            )
-        _whole("max_model_len", self.max_model_len, least=2)
-        _whole("max_model_concurrency", self.max_model_concurrency, least=1)
-        _whole("model_batch_execute_timeout_ms", self.model_batch_execute_timeout_ms, least=0)
+        one_of("policy", self.policy, get_args(Policy))
+        if self.hedge_after_s is not None:
+            positive("hedge_after_s", self.hedge_after_s, "seconds")
 
 
 @dataclass(frozen=True)
@@ -65,6 +60,7 @@ class ResourceConfig:
     max_lifetime_s: float | None
     idle_timeout_s: float | None
     name: str | None
+    routing: Routing = Routing()
 
     @property
     def model_ids(self) -> tuple[str, ...]:
@@ -72,20 +68,21 @@ class ResourceConfig:
         return tuple(model.model_id for model in self.models)
 
     def model(self, model_id: str | None) -> ModelConfig:
-        """The model of that id; without an id the only one there is.
+        """The model of that id; without an id the only one there is that generates.
 
         Raises:
             ArgumentInvalid: No id, and several models.
             ModelNotFound: No model of that id here.
         """
         if model_id is None:
-            if len(self.models) > 1:
+            able = [model for model in self.models if model.task == "generate"] or self.models
+            if len(able) > 1:
                 raise ArgumentInvalid(
-                    f"model_id is missing, and this LMLite has {len(self.models)} models.",
-                    hint=f"Give one of: {', '.join(self.model_ids)}.",
+                    f"model_id is missing, and this LMLite has {len(able)} models.",
+                    hint=f"Give one of: {', '.join(model.model_id for model in able)}.",
                     argument="model_id",
                 )
-            return self.models[0]
+            return able[0]
         for model in self.models:
             if model.model_id == model_id:
                 return model
@@ -109,7 +106,7 @@ class ResourceConfig:
             files: For each model id, a fingerprint of its files.
             server: Version of the server that runs them.
         """
-        what = {name: value for name, value in self.spec().items() if name not in ("name", "budget_usd")}
+        what = {name: value for name, value in self.spec().items() if name not in _NOT_IN_KEY}
         content = ["deployment/1", what, project, owner, dict(files), server]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return "d" + hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -127,12 +124,40 @@ def resource_config(
     max_lifetime: float | timedelta | None = None,
     idle_timeout: float | timedelta | None = LOCAL_IDLE_TIMEOUT_S,
     name: str | None = None,
+    routing: Routing | Policy = "round_robin",
+    engine: EngineName | None = None,
 ) -> ResourceConfig:
-    """Checks an LMLite's arguments and puts them into one form.
+    """Checks an LMLite's arguments and puts them into one form; each model gets its engine.
 
     Raises:
         ArgumentInvalid: One of them is impossible; ``argument`` names it.
     """
+    provider = _member(ComputeProvider, compute_provider, "compute_provider")
+    if not isinstance(routing, Routing):
+        one_of("routing", routing, get_args(Policy))
+        routing = Routing(routing)
+    if num_gpus is not None:
+        whole("num_gpus", num_gpus, least=1)
+    if budget_usd is not None and not budget_usd > 0:
+        raise ArgumentInvalid(f"budget_usd must be above 0, not {budget_usd!r}.", argument="budget_usd")
+    return ResourceConfig(
+        models=_models(models, engine or _ENGINES[provider]),
+        provider=provider,
+        gpu=None if gpu is None else _member(GPUS, gpu, "gpu"),
+        num_gpus=num_gpus,
+        replicas=whole("replicas", replicas, least=1),
+        constraints=tuple(_member(Constraint, c, "constraints") for c in constraints),
+        budget_usd=budget_usd,
+        max_lifetime_s=_seconds("max_lifetime", max_lifetime),
+        idle_timeout_s=_seconds("idle_timeout", idle_timeout),
+        name=name,
+        routing=routing,
+    )
+
+
+def _models(
+    models: str | ModelConfig | Sequence[str | ModelConfig], engine: EngineName
+) -> tuple[ModelConfig, ...]:
     listed = [models] if isinstance(models, str | ModelConfig) else list(models)
     configs = tuple(ModelConfig(m) if isinstance(m, str) else m for m in listed)
     for config in configs:
@@ -146,41 +171,14 @@ def resource_config(
     if not ids or len(set(ids)) < len(ids):
         problem = f"names a model twice: {', '.join(ids)}" if ids else "is empty"
         raise ArgumentInvalid(f"models {problem}.", hint="Give each model once.", argument="models")
-    if num_gpus is not None:
-        _whole("num_gpus", num_gpus, least=1)
-    if budget_usd is not None and not budget_usd > 0:
-        raise ArgumentInvalid(f"budget_usd must be above 0, not {budget_usd!r}.", argument="budget_usd")
-    return ResourceConfig(
-        models=configs,
-        provider=_member(ComputeProvider, compute_provider, "compute_provider"),
-        gpu=None if gpu is None else _member(GPUS, gpu, "gpu"),
-        num_gpus=num_gpus,
-        replicas=_whole("replicas", replicas, least=1),
-        constraints=tuple(_member(Constraint, c, "constraints") for c in constraints),
-        budget_usd=budget_usd,
-        max_lifetime_s=_seconds("max_lifetime", max_lifetime),
-        idle_timeout_s=_seconds("idle_timeout", idle_timeout),
-        name=name,
-    )
-
-
-def _whole(name: str, value: Any, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentInvalid(
-            f"{name} must be a whole number of at least {least}, not {value!r}.", argument=name
-        )
-    return value
+    return tuple(replace(config, engine=config.engine or engine) for config in configs)
 
 
 def _seconds(name: str, value: float | timedelta | None) -> float | None:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise ArgumentInvalid(
-            f"{name} must be a number of seconds above 0, a timedelta or None, not {value!r}.", argument=name
-        )
-    return float(seconds)
+    return positive(name, seconds, "seconds (or a timedelta, or None)")
 
 
 E = TypeVar("E", bound=StrEnum)

@@ -13,23 +13,34 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import anyio.to_thread
 from pydantic import SecretStr
 
 from conduit import settings as settings_module
 from conduit.compute import GPUS, ComputeProvider, Constraint
-from conduit.errors import ConduitError, NoReplica
+from conduit.errors import ArgumentInvalid, ConduitError, NoReplica
 from conduit.lmlite.calls import substitute
-from conduit.lmlite.config import LOCAL_IDLE_TIMEOUT_S, ModelConfig, ResourceConfig, resource_config
+from conduit.lmlite.config import (
+    LOCAL_IDLE_TIMEOUT_S,
+    ModelConfig,
+    Policy,
+    ResourceConfig,
+    Routing,
+    resource_config,
+)
+from conduit.lmlite.model_config import EngineName
 from conduit.lmlite.nodes import wanted
 from conduit.lmlite.nodes.health import Health
 from conduit.lmlite.portal import portal
 from conduit.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conduit.lmlite.calls.calling import Caller
+    from conduit.lmlite.front.front import Front
     from conduit.lmlite.nodes.inventory import Removed
 
 T = TypeVar("T")
@@ -52,7 +63,13 @@ class Endpoint:
 
 
 class LifeCycle:
-    """A deployment that is wanted, and its end."""
+    """A deployment that is wanted, and its end.
+
+    Attributes:
+        default_engine: Runs the models that name none; ``None`` for what the provider's machines have.
+    """
+
+    default_engine: ClassVar[EngineName | None] = None
 
     def __init__(
         self,
@@ -66,6 +83,7 @@ class LifeCycle:
         max_lifetime: float | timedelta | None = None,
         idle_timeout: float | timedelta | None = LOCAL_IDLE_TIMEOUT_S,
         name: str | None = None,
+        routing: Routing | Policy = "round_robin",
     ) -> None:
         """Checks the configuration; opens and starts nothing.
 
@@ -74,12 +92,13 @@ class LifeCycle:
             compute_provider: Where the replicas run.
             gpu: Which GPU; local replicas run on the CPU whatever it says.
             num_gpus: How many for one replica.
-            replicas: Servers that each run all models; requests go round.
+            replicas: Servers that each run all models.
             constraints: What a placement must satisfy.
             budget_usd: Most that the deployment may cost.
             max_lifetime: Seconds (or timedelta) after which a replica ends by itself.
             idle_timeout: Seconds (or timedelta) without a request after which it does; ``None`` for never.
             name: Its role in the program: a new LMLite of the same name replaces the old one for ``gc()``.
+            routing: How requests are shared out among the replicas; the name of a policy, or a ``Routing``.
 
         Raises:
             ArgumentInvalid: An argument is impossible.
@@ -95,6 +114,8 @@ class LifeCycle:
             max_lifetime=max_lifetime,
             idle_timeout=idle_timeout,
             name=name,
+            routing=routing,
+            engine=self.default_engine,
         )
         self._begin()
 
@@ -147,10 +168,17 @@ class LifeCycle:
         """The id to use for a call that names ``model_id``, or names none.
 
         Raises:
-            ArgumentInvalid: None named, and there are several models.
+            ArgumentInvalid: None named, and there are several models; or it is one for embeddings.
             ModelNotFound: No such model here.
         """
-        return self._config.model(model_id).model_id
+        model = self._config.model(model_id)
+        if model.task == "embed":
+            raise ArgumentInvalid(
+                f"{model.model_id} was declared for embeddings, and a call asks for text or a value.",
+                hint="Ask for vectors at POST /v1/embeddings of one of lm.endpoints.",
+                argument="model_id",
+            )
+        return model.model_id
 
     @property
     def parallelism(self) -> int:
@@ -336,6 +364,64 @@ class LifeCycle:
             )
         pool = await self._caller.ready_pool()
         return tuple(Endpoint(f"{replica.url}/v1", replica.token) for replica in pool.replicas)
+
+    def serve(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        token: str | SecretStr | None = None,
+        tls_certificate: str | Path | None = None,
+        tls_key: str | Path | None = None,
+    ) -> Front:
+        """Opens one OpenAI-compatible address over all replicas, until it is closed or the process ends.
+
+        Replicas that are not up come up with the first request, which waits for them.
+
+        Args:
+            port: 0 for a free one; ``Front.url`` tells which.
+            host: ``"0.0.0.0"`` for all of this machine's addresses; then give a certificate, too.
+            token: What callers are to show; made up if ``None``.
+            tls_certificate: PEM file; with ``tls_key`` it speaks HTTPS only.
+            tls_key: PEM file.
+
+        Raises:
+            ArgumentInvalid: The port is taken, or an argument is impossible.
+        """
+        return self._wait(self._serve, port, host, token, tls_certificate, tls_key)
+
+    async def aserve(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        token: str | SecretStr | None = None,
+        tls_certificate: str | Path | None = None,
+        tls_key: str | Path | None = None,
+    ) -> Front:
+        """``serve`` for coroutines."""
+        return await self._await(self._serve, port, host, token, tls_certificate, tls_key)
+
+    async def _serve(
+        self,
+        port: int,
+        host: str,
+        token: str | SecretStr | None,
+        tls_certificate: str | Path | None,
+        tls_key: str | Path | None,
+    ) -> Front:
+        from conduit.lmlite.front.front import serve
+
+        return await serve(
+            self._caller,
+            self._config,
+            timeout_s=self._settings.request_timeout_s,
+            host=host,
+            port=port,
+            token=token,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+        )
 
     def _wait(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         return portal().call(function, *arguments)

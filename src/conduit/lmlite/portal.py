@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -36,7 +37,8 @@ class Portal:
         self._started.wait()
 
     def _run(self) -> None:
-        asyncio.run(self._main())
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(self._main())
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -95,6 +97,15 @@ class Portal:
         if self.alive:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(_STOP_TIMEOUT_S)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Twice as quick with many connections; it is not made for Windows.
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
 
 
 _lock = threading.Lock()

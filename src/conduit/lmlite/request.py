@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from conduit.priority import in_batch
+
 Message = Mapping[str, Any]
 
 ReasoningField = Literal["beside", "around"] | None
@@ -56,6 +58,7 @@ class LMRequest:
         reasoning: Where the answer is to have a field for reasoning, if anywhere; ``schema`` has it too.
         sampling: How the answer is drawn.
         request_id: Stands in the run log and in the server's log.
+        flex: Whether it is batch work, which may wait while interactive requests go first.
     """
 
     model_id: str
@@ -68,6 +71,7 @@ class LMRequest:
     reasoning: ReasoningField = None
     sampling: Sampling = field(default=GREEDY)
     request_id: str = ""
+    flex: bool = field(default_factory=in_batch)
 
     @property
     def caller(self) -> str:

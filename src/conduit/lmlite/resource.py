@@ -5,7 +5,7 @@ Nothing is decided here: every method hands over to ``calling`` on the portal's 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
@@ -20,9 +20,10 @@ from conduit.lmlite.calls.arguments import (
     sampling,
     value_request,
 )
-from conduit.lmlite.calls.batch import Errors, run_batch
+from conduit.lmlite.calls.batch import Errors, Took, check_errors, run_batch
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.life_cycle import LifeCycle
+from conduit.priority import batch_work
 
 T = TypeVar("T")
 
@@ -201,20 +202,23 @@ class LMLiteResource(LifeCycle):
         prompt = asked.prompt
         assert prompt is not None
 
-        async def work(emit: Callable[[tuple[int, str] | Reply[Any]], None]) -> None:
-            def piece(attempt: int, text: str) -> None:
-                emit((attempt, text))
+        async def work(emit: Callable[[tuple[int, str] | Reply[Any]], Awaitable[None]]) -> None:
+            async def piece(attempt: int, text: str) -> None:
+                await emit((attempt, text))
 
-            emit(await self._caller.value(prompt, asked.request, asked.timeout_s, piece))
+            await emit(await self._caller.value(prompt, asked.request, asked.timeout_s, piece))
 
         return work
 
     def batch(self, calls: Sequence[Mapping[str, Any]], *, errors: Errors = "raise") -> list[Any]:
         """Makes many calls, as many at a time as the replicas take; results in order.
 
+        It is batch work: interactive calls to the same replicas go first.
+
         Args:
             calls: The keyword arguments of each call.
-            errors: ``"collect"`` puts each error in its call's place instead of raising the first.
+            errors: ``"collect"`` puts each error in its call's place instead of raising the first. A deployment
+                that does not come up is raised all the same.
         """
         return self._wait(self._batch, calls, errors)
 
@@ -222,7 +226,41 @@ class LMLiteResource(LifeCycle):
         """``batch`` for coroutines."""
         return await self._await(self._batch, calls, errors)
 
+    def batch_as_completed(
+        self, calls: Sequence[Mapping[str, Any]], *, errors: Errors = "raise"
+    ) -> Generator[tuple[int, Any], None, None]:
+        """``batch`` that yields each call's place and result as it ends.
+
+        Calls are made as results are taken: a reader that stops leaves a bounded number under way, and closing
+        the generator ends those.
+        """
+        check_errors(errors)
+        return streams.events(partial(self._each, calls, errors))
+
+    def abatch_as_completed(
+        self, calls: Sequence[Mapping[str, Any]], *, errors: Errors = "raise"
+    ) -> AsyncGenerator[tuple[int, Any], None]:
+        """``batch_as_completed`` for coroutines."""
+        check_errors(errors)
+        return streams.aevents(partial(self._each, calls, errors))
+
     async def _batch(self, calls: Sequence[Mapping[str, Any]], errors: Errors) -> list[Any]:
+        check_errors(errors)
+        results: list[Any] = [None] * len(calls)
+
+        async def took(answered: tuple[int, Any]) -> None:
+            place, results[place] = answered
+
+        await self._each(calls, errors, took)
+        return results
+
+    async def _each(self, calls: Sequence[Mapping[str, Any]], errors: Errors, took: Took) -> None:
+        if not calls:
+            return
+        await (
+            self._caller.ready()
+        )  # once for all: what keeps the deployment from coming up is no call's fault
         # Twice what runs at a time, so that a replica that finishes a request has the next one in its queue.
         most = max(self.parallelism_of(model_id) for model_id in self.model_ids)
-        return await run_batch(calls, self._call, limit=2 * most, errors=errors)
+        with batch_work():
+            await run_batch(calls, self._call, took, limit=2 * most, errors=errors)

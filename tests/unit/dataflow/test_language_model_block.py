@@ -18,7 +18,7 @@ from conduit.errors import (
     ModelNotFound,
     OutputInvalid,
 )
-from conduit.runtime import LMLiteBlock
+from conduit.runtime import LMLiteBlock, VllmBlock
 from conduit.testing import FakeLM
 
 lm = LMLite(models=[ModelConfig("conduit/tiny", max_model_concurrency=4)], replicas=2)
@@ -76,6 +76,26 @@ def test_map_asks_once_for_each_item_in_order() -> None:
     assert [t.category for t in tickets] == ["bug", "billing", "bug"] * 5
     assert len(fake.calls) == 15
     assert {request.values["hint"] for request in fake.calls} == {"h"}
+
+
+@pytest.mark.parametrize("concurrency", [None, 1, 4])
+def test_what_a_map_asks_is_batch_work_also_from_within_other_blocks(concurrency: int | None) -> None:
+    @block
+    def routed(message: str) -> str:
+        return triage(message).category
+
+    @block
+    async def arouted(message: str) -> str:
+        return (await atriage(message)).category
+
+    with override(lm=FakeLM(lambda _: Ticket("bug", urgent=False))) as fake:
+        triage.map(["a", "b"], batch=1)
+        asyncio.run(atriage.map(["a", "b"]))
+        routed.map(["a", "b"], concurrency=concurrency)
+        asyncio.run(arouted.map(["a", "b"]))
+        assert [request.flex for request in fake.calls] == [True] * 8
+        assert triage("c").category == routed("d") == "bug"
+        assert [request.flex for request in fake.calls[8:]] == [False, False]
 
 
 def test_map_keeps_as_many_requests_under_way_as_the_replicas_take() -> None:
@@ -239,6 +259,15 @@ def test_the_documents_resource_starts_by_itself(monkeypatch: pytest.MonkeyPatch
     assert provisioned.config.replicas == 2
     with override(lm=FakeLM()):
         assert provisioned.ready
+
+
+def test_a_vllm_block_runs_on_vllm_but_for_models_that_name_another_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LMLiteBlock, "up", lambda _self, *, wait=True: None)
+    made = VllmBlock(models=["a/b", ModelConfig("c/d", engine="sglang")])
+    assert [model.engine for model in made.config.models] == ["vllm", "sglang"]
+    assert LMLite("a/b").config.models[0].engine == "mistralrs"
 
 
 def test_a_block_is_not_made_twice() -> None:

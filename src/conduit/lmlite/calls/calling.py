@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
-from conduit import mdl
+from conduit import mdl, telemetry
 from conduit.compute import ComputeProvider
 from conduit.errors import AnswerError, DeploymentStopped, NoReplica, ReplicaLost, RequestTimeout
 from conduit.lmlite.calls import substitute
@@ -27,6 +27,7 @@ from conduit.lmlite.nodes.deployment import Deployment
 from conduit.lmlite.nodes.site import Site, open_site
 from conduit.lmlite.portal import Portal, portal
 from conduit.lmlite.replicas.client import Client
+from conduit.lmlite.replicas.connections import Transport
 from conduit.lmlite.replicas.dispatch import Emit, dispatch
 from conduit.lmlite.replicas.pool import Pool
 from conduit.lmlite.request import LMReply, LMRequest
@@ -34,7 +35,7 @@ from conduit.settings import Settings
 
 T = TypeVar("T")
 
-EmitOfAttempt = Callable[[int, str], None]
+EmitOfAttempt = Callable[[int, str], Awaitable[None]]
 """Takes the number of an attempt, from 1, and a piece of its answer."""
 
 _PIECE_CHARS = 4
@@ -79,7 +80,7 @@ class Caller:
     async def _text(
         self, request: LMRequest, timeout_s: float | None, emit: Emit | None, meter: Meter
     ) -> Reply[str]:
-        await self._ready()
+        await self.ready()
         limit_s = timeout_s or self._settings.request_timeout_s
         passed = None if emit is None else ThinkingFilter(emit)
         reply = await self._send(request, limit_s, meter, None if passed is None else passed.feed)
@@ -91,9 +92,9 @@ class Caller:
             raise
         if emit is not None and passed is not None:
             if answer.text.strip() and not reply.text.strip():
-                emit(answer.text)  # it came in the reasoning channel
+                await emit(answer.text)  # it came in the reasoning channel
             else:
-                passed.end()
+                await passed.end()
         return Reply(answer.text, answer.reasoning, (), meter.attempts, answer.finish_reason)
 
     async def _value(
@@ -104,7 +105,7 @@ class Caller:
         emit: EmitOfAttempt | None,
         meter: Meter,
     ) -> Reply[T]:
-        await self._ready()  # before the clock starts: a cold start has its own deadline
+        await self.ready()  # before the clock starts: a cold start has its own deadline
         limit_s = timeout_s or self._settings.request_timeout_s
         deadline = time.monotonic() + limit_s
         numbers, losses = count(1), 0
@@ -121,17 +122,22 @@ class Caller:
                     return await self._send(asked, remaining_s, meter, pieces)
                 except ReplicaLost:
                     losses += 1
-                    if pieces is None or not pieces.begun or not await self._others_live(losses):
+                    if (
+                        pieces is None
+                        or not pieces.begun
+                        or not await self._others_live(request.model_id, losses)
+                    ):
                         raise
 
         return await ask(prompt, request, send, meter)
 
-    async def _others_live(self, losses: int) -> bool:
+    async def _others_live(self, model_id: str, losses: int) -> bool:
         """Whether a partial answer that was lost may be begun again: it was no promise, unlike a text's pieces."""
         pool = (await self.deployment()).pool
-        return pool is not None and losses <= len(pool.replicas) > len(pool.aside())
+        return pool is not None and losses <= pool.wanted and pool.takes(model_id)
 
-    async def _ready(self) -> None:
+    async def ready(self) -> None:
+        """Brings the deployment up if need be; a substitute needs none."""
         if substitute.current() is None:
             await self.ready_pool()
 
@@ -154,8 +160,7 @@ class Caller:
             if error.retry_after_s is not None:
                 raise
             # All have gone, most likely by their idle limit, and none has worked on the request: start again.
-            self._check_not_ended()
-            pool = await (await self.deployment()).up(seen=pool)
+            pool = await self.pool_after(pool)
             return await dispatch(pool, client, request, timeout_s=timeout_s, emit=emit)
 
     async def ready_pool(self) -> Pool:
@@ -168,6 +173,23 @@ class Caller:
         deployment = await self.deployment()
         return deployment.pool or await deployment.up()
 
+    async def pool_after(self, seen: Pool) -> Pool:
+        """The ready replicas, brought up again where the pool that was seen proved dead.
+
+        Raises:
+            DeploymentStopped: This LMLite was stopped or deleted.
+        """
+        self._check_not_ended()
+        return await (await self.deployment()).up(seen=seen)
+
+    def pool_now(self) -> Pool | None:
+        """The replicas if they are up; starts nothing."""
+        return None if self._opened is None or self.ended is not None else self._opened[2].pool
+
+    def transport(self) -> Transport:
+        """The connections to replicas, shared with all that this process sends."""
+        return _client(portal()).transport
+
     def _check_not_ended(self) -> None:
         if self.ended is not None:
             raise DeploymentStopped(
@@ -177,13 +199,18 @@ class Caller:
 
     async def _metered(self, request: LMRequest, work: Callable[[Meter], Awaitable[T]]) -> T:
         meter, error_code = Meter(request), None
-        try:
-            return await work(meter)
-        except BaseException as error:
-            error_code = code_of(error)
-            raise
-        finally:
-            self._log(meter, error_code)
+        with telemetry.span(
+            f"chat {request.model_id}",
+            **{"gen_ai.operation.name": "chat", "gen_ai.request.model": request.model_id},
+        ) as span:
+            try:
+                return await work(meter)
+            except BaseException as error:
+                error_code = code_of(error)
+                raise
+            finally:
+                span.set(**meter.attributes())
+                self._log(meter, error_code)
 
     def _log(self, meter: Meter, error_code: str | None) -> None:
         # Without a deployment nothing was asked of a model: a substitute answered, or it never came up.
@@ -205,9 +232,9 @@ class _Pieces:
         self._emit, self._attempt = emit, attempt
         self.begun = False
 
-    def __call__(self, piece: str) -> None:
+    async def __call__(self, piece: str) -> None:
         self.begun = True
-        self._emit(self._attempt, piece)
+        await self._emit(self._attempt, piece)
 
 
 def _too_late(request: LMRequest, limit_s: float) -> RequestTimeout:
@@ -242,10 +269,9 @@ async def _send_to_substitute(
         ) from error
     if emit is not None:
         for piece in _pieces(request, reply.text):
-            emit(piece)
-            await (
-                anyio.lowlevel.checkpoint()
-            )  # so that a reader that leaves ends it here, as in a real stream
+            await emit(piece)
+            # So that a reader that leaves ends it here, as in a real stream.
+            await anyio.lowlevel.checkpoint()
     return reply
 
 

@@ -8,7 +8,7 @@ it was.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from conduit.errors import OutputRefused, OutputTruncated
@@ -111,29 +111,29 @@ class ThinkingFilter:
     A block whose opening tag stands in the prompt cannot be told from an answer until it ends, and passes.
     """
 
-    def __init__(self, emit: Callable[[str], None]) -> None:
+    def __init__(self, emit: Callable[[str], Awaitable[None]]) -> None:
         self._emit = emit
         self._held = ""
         self._thinks = False  # within a block
         self._answers = False  # all that comes is answer
         self._stripped = False  # a block has ended: white space after it belongs to it
 
-    def feed(self, piece: str) -> None:
+    async def feed(self, piece: str) -> None:
         """Takes the next piece."""
         if self._answers:
-            self._emit(piece)
+            await self._emit(piece)
             return
         self._held += piece
-        while self._held and not self._answers and self._step():
+        while self._held and not self._answers and await self._step():
             pass
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Passes on what was held back as a possible tag."""
         if self._held and not self._thinks:
-            self._emit(self._held)
+            await self._emit(self._held)
         self._held = ""
 
-    def _step(self) -> bool:
+    async def _step(self) -> bool:
         """Decides about what is held; whether there may be more to decide."""
         if self._thinks:
             closing = next(filter(_closes, _CLOSING.finditer(self._held)), None)
@@ -154,6 +154,6 @@ class ThinkingFilter:
         if _BEGUN_TAG.fullmatch(text) and len(text) < _LONGEST_TAG:
             return False
         self._answers = True
-        self._emit(self._held)
-        self._held = ""
+        held, self._held = self._held, ""
+        await self._emit(held)
         return False

@@ -28,6 +28,15 @@ class Meter:
         """The attempts so far."""
         return tuple(self._attempts)
 
+    def attributes(self) -> dict[str, int | str | None]:
+        """What a span tells of the call, in the words of OpenTelemetry's conventions for generative models."""
+        return {
+            "gen_ai.usage.input_tokens": sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
+            "gen_ai.usage.output_tokens": sum(attempt.completion_tokens or 0 for attempt in self._attempts),
+            "conduit.request.id": self.request.request_id,
+            "conduit.attempts": sum(attempt.sent for attempt in self._attempts),
+        }
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Counts what happens inside as one attempt; ``answered`` tells what came of it."""

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 from conduit import mdl
+from conduit.lmlite.calls.handover import Handover
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.portal import portal
 
 E = TypeVar("E")
 T = TypeVar("T")
 
-Work = Callable[[Callable[[E], None]], Coroutine[Any, Any, Any]]
-"""Takes where to hand events to, and returns when there are no more."""
-
-
-class _End:
-    """Behind the last event."""
+Work = Callable[[Callable[[E], Awaitable[None]]], Coroutine[Any, Any, Any]]
+"""Takes where to hand events to, which waits for a slow reader, and returns when there are no more."""
 
 
 def events(work: Work[E]) -> Generator[E, None, None]:
     """What ``work`` hands out. It starts with the first event that is asked for; closing this cancels it."""
     portal().refuse_own_thread()
-    handed: queue.SimpleQueue[E | _End] = queue.SimpleQueue()
+    come = threading.Event()
+    handed = Handover[E](come.set)
     future = portal().submit(work, handed.put)
-    future.add_done_callback(lambda _: handed.put(_End()))
+    future.add_done_callback(lambda _: handed.end())
     try:
-        while not isinstance(event := handed.get(), _End):
-            yield event
+        while (taken := handed.take()) is not None:
+            if not taken:
+                come.wait()
+                come.clear()
+            yield from taken
         future.result()
     finally:
         future.cancel()
@@ -39,17 +40,24 @@ def events(work: Work[E]) -> Generator[E, None, None]:
 
 async def aevents(work: Work[E]) -> AsyncGenerator[E, None]:
     """``events`` for coroutines of any loop."""
-    loop, handed = asyncio.get_running_loop(), asyncio.Queue[E | _End]()
+    loop, come = asyncio.get_running_loop(), asyncio.Event()
 
-    def put(event: E | _End) -> None:
-        with contextlib.suppress(RuntimeError):  # the reader's loop has been closed meanwhile
-            loop.call_soon_threadsafe(handed.put_nowait, event)
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(come.set)
+        except RuntimeError:  # the reader's loop has been closed under it
+            future.cancel()
 
-    future = portal().submit(work, put)
-    future.add_done_callback(lambda _: put(_End()))
+    handed = Handover[E](wake)
+    future = portal().submit(work, handed.put)
+    future.add_done_callback(lambda _: handed.end())
     try:
-        while not isinstance(event := await handed.get(), _End):
-            yield event
+        while (taken := handed.take()) is not None:
+            if not taken:
+                await come.wait()
+                come.clear()
+            for event in taken:
+                yield event
         future.result()
     finally:
         future.cancel()
