@@ -51,6 +51,13 @@ bench: setup ## All benchmarks; each ends with one JSON line
 docs: setup ## Build the documentation into site/
 	$(RUN) mkdocs build --strict
 
+.PHONY: constraints
+constraints: ## Write the versions of uv.lock into gpu_server/constraints.txt, for its image
+	@head -n 1 gpu_server/constraints.txt > gpu_server/constraints.tmp
+	@$(UV) export --frozen --quiet --package conduit-gpu-server --extra mistralrs --no-emit-workspace \
+	  --no-hashes --no-header --no-annotate >> gpu_server/constraints.tmp
+	@mv gpu_server/constraints.tmp gpu_server/constraints.txt
+
 .PHONY: clean
 clean: ## Remove what the other targets made
 	rm -rf .venv .tools .artifacts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis site
