@@ -164,6 +164,9 @@ def test_it_is_served_and_closed_from_a_loop_of_ones_own(deploy, weights):
 def _in_child(endpoint, queue):
     replica = Replica("n", endpoint.url.removesuffix("/v1"), endpoint.token)
     queue.put(portal().call(_client(portal()).readiness, replica).ready)
+    queue.close()
+    queue.join_thread()
+    os._exit(0)  # past the ends of what the parent's tests had open
 
 
 @pytest.mark.filterwarnings(

@@ -21,6 +21,7 @@ from gpu_server.engines.embedded.frames import Frames, Message, NoFrame, encode
 CLOSE_S = 1.0
 KILL_S = 5.0
 _LAST_WORDS_S = 0.5
+_KILLED_S = 2.0
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 _LINE_CHARS = 300
 
@@ -44,6 +45,7 @@ class EngineProcess(asyncio.SubprocessProtocol):
         self._messages: list[Message] = []
         self._why: str | None = None
         self._line = b""
+        self._killed = False
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the program.
@@ -138,6 +140,9 @@ class EngineProcess(asyncio.SubprocessProtocol):
         if self._transport is not None and self._transport.get_returncode() is None:
             with contextlib.suppress(ProcessLookupError):
                 self._transport.kill()
+            # An event loop may miss the end of a process that is killed as it ends.
+            self._killed = True
+            self._loop.call_later(_KILLED_S, self._end)
 
     def _print(self, data: bytes) -> None:
         with contextlib.suppress(OSError, ValueError):  # a full disk or a closed stderr is no reason to end
@@ -159,7 +164,9 @@ class EngineProcess(asyncio.SubprocessProtocol):
         self._transport.close()
 
     def _reason(self, status: int | None) -> str:
-        if status is None:
+        if status is None and self._killed:
+            how = "the engine's process was ended by SIGKILL"
+        elif status is None:
             how = "the engine's process cannot be ended"
         elif status < 0:
             with contextlib.suppress(ValueError):
