@@ -123,7 +123,7 @@ def test_an_engine_that_says_ready_too_early_is_starting_and_gets_no_traffic(
 def test_an_engine_that_takes_long_is_busy_and_not_restarted(
     start: Callable[..., Any], engines: Engines, wait_until: Callable[..., Any]
 ) -> None:
-    one = start(models=[engines.entry("slow", "busy_s=4", stall_timeout_s=8)]).loaded()
+    one = start(models=[engines.entry("slow", "busy_s=12", stall_timeout_s=24)]).loaded()
     answers: list[httpx.Response] = []
     caller = threading.Thread(target=lambda: answers.append(ask(one, "slow", "busy please")))
     caller.start()
