@@ -61,8 +61,8 @@ def _serve(screen: Screen, lm: LMLiteResource, front: Front, token_source: str |
         "models": list(lm.model_ids),
         "replicas": replicas,
     }
-    screen.result(document, lambda out: _show(out, front, lm, token_source))
     try:
+        screen.result(document, lambda out: _show(out, front, lm, token_source))
         while not front.wait(_LOOK_S):
             pass
     except SystemExit:
