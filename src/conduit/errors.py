@@ -39,6 +39,16 @@ happened with the numbers, the hint says what to do next.
     │   └── RequestTimeout               no answer within the deadline
     ├── ComputeError                     machines
     │   ├── ProviderUnavailable          the provider cannot be used here
+    │   ├── ProviderError                the provider's own answer to a request
+    │   │   ├── ProviderUnauthorized     no key, or a wrong one
+    │   │   ├── ProviderRejected         the request is wrong and stays wrong
+    │   │   ├── ProviderBusy             asked too often
+    │   │   ├── AmbiguousAnswer          it may have done what was asked, or not
+    │   │   ├── NoCapacity               the offering is sold out
+    │   │   ├── OfferingRefused          the account may not have the offering
+    │   │   └── BalanceTooLow            the account's money is used up
+    │   ├── NothingFits                  no offering on sale holds the models
+    │   ├── BudgetExceeded               it would cost more than it may
     │   └── NodeFailed                   a node did not start or died
     ├── StoreError                       Conduit's own records
     │   ├── StoreUnavailable             the data folder or database cannot be used
@@ -318,6 +328,74 @@ class ProviderUnavailable(ComputeError):
     """The provider cannot be used here."""
 
     code = "compute.provider_unavailable"
+
+
+class ProviderError(ComputeError):
+    """The provider answered a request with an error, or with nothing."""
+
+    code = "compute.provider"
+    provider: str | None = None
+    status: int | None = None
+
+
+class ProviderUnauthorized(ProviderError):
+    """The provider takes no key, or not this one."""
+
+    code = "compute.provider.unauthorized"
+
+
+class ProviderRejected(ProviderError):
+    """The request is wrong; asking again does not help."""
+
+    code = "compute.provider.rejected"
+
+
+class ProviderBusy(ProviderError):
+    """The provider was asked too often."""
+
+    code = "compute.provider.busy"
+    retry_after_s: float | None = None
+
+
+class AmbiguousAnswer(ProviderError):
+    """No answer, or none that can be read: what was asked for may have happened."""
+
+    code = "compute.provider.ambiguous"
+
+
+class NoCapacity(ProviderError):
+    """The offering is sold out at the moment."""
+
+    code = "compute.provider.no_capacity"
+
+
+class OfferingRefused(ProviderError):
+    """The account may not have this offering."""
+
+    code = "compute.provider.offering_refused"
+
+
+class BalanceTooLow(ProviderError):
+    """The account's money is used up."""
+
+    code = "compute.provider.balance"
+
+
+class NothingFits(ComputeError):
+    """No offering on sale holds the models; the message has the numbers, the hint the smallest change that fits."""
+
+    code = "compute.nothing_fits"
+    needed_gib: float | None = None
+    largest_gib: float | None = None
+
+
+class BudgetExceeded(ComputeError):
+    """What is asked for could cost more than the budget has left."""
+
+    code = "compute.budget"
+    budget_usd: float | None = None
+    reserved_usd: float | None = None
+    needed_usd: float | None = None
 
 
 class NodeFailed(ComputeError):

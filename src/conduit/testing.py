@@ -19,7 +19,15 @@ from typing import Any
 
 import pydantic_core
 
-from conduit.compute import Caps, ComputeProvider, NodeSpec, NodeStatus, NodeView
+from conduit.compute import (
+    Caps,
+    ComputeProvider,
+    NodeSpec,
+    NodeStatus,
+    NodeView,
+    Offering,
+    OfferingQuery,
+)
 from conduit.errors import ConduitError, NodeFailed
 from conduit.lmlite.calls.substitute import override
 from conduit.lmlite.nodes.smallest import smallest
@@ -171,6 +179,7 @@ class FakeProvider:
     Attributes:
         nodes: What there is, by id; an ended node stays until it is forgotten.
         create_errors: Raised by the next creations, first to last, in place of a node.
+        on_sale: Its offerings.
     """
 
     kind = ComputeProvider.LOCAL
@@ -179,6 +188,7 @@ class FakeProvider:
         self.nodes: dict[str, NodeView] = {}
         self.specs: dict[str, NodeSpec] = {}
         self.create_errors: list[ConduitError] = []
+        self.on_sale: list[Offering] = []
         self.caps = Caps(this_machine=this_machine, gpus=False)
 
     def kill(self, node_id: str) -> None:
@@ -209,11 +219,22 @@ class FakeProvider:
         """The living nodes of that owner."""
         return [view for view in self.nodes.values() if view.alive and view.owner == owner]
 
-    async def get(self, node_id: str) -> NodeView | None:
+    async def offerings(self, _query: OfferingQuery, /) -> list[Offering]:
+        """What ``on_sale`` holds."""
+        return list(self.on_sale)
+
+    async def get(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> NodeView | None:
         """The node, alive or ended."""
         return self.nodes.get(node_id)
 
-    async def destroy(self, node_id: str, *, at_once: bool = False) -> None:  # noqa: ARG002 - nothing runs in it
+    async def destroy(
+        self,
+        node_id: str,
+        _handle: Mapping[str, Any] | None = None,
+        /,
+        *,
+        at_once: bool = False,  # noqa: ARG002 - nothing runs in it
+    ) -> None:
         """Ends the node."""
         if node_id in self.nodes:
             self.kill(node_id)
@@ -228,6 +249,13 @@ class FakeProvider:
         """An address that leads nowhere: ``http://<node_id>:<port>``."""
         return f"http://{view.node_id}:{port}" if view.alive else None
 
-    async def logs(self, node_id: str) -> str:
+    async def logs(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> str:
         """One line."""
         return f"log of {node_id}" if node_id in self.nodes else ""
+
+    async def billed_usd(self, _node_id: str, _handle: Mapping[str, Any] | None = None, /) -> float | None:
+        """Nothing."""
+        return 0.0
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""

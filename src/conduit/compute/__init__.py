@@ -16,6 +16,8 @@ from conduit.compute.base import (
     NodeSpec,
     NodeStatus,
     NodeView,
+    Offering,
+    OfferingQuery,
     Provider,
 )
 from conduit.compute.gpus import GPUS
@@ -37,6 +39,8 @@ __all__ = [
     "NodeSpec",
     "NodeStatus",
     "NodeView",
+    "Offering",
+    "OfferingQuery",
     "Owner",
     "Provider",
     "load_owner",

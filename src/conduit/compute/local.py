@@ -27,6 +27,8 @@ from conduit.compute.base import (
     NodeSpec,
     NodeStatus,
     NodeView,
+    Offering,
+    OfferingQuery,
     check_node_id,
 )
 from conduit.errors import MissingDependency, NodeFailed, StoreUnavailable
@@ -93,12 +95,18 @@ class LocalProvider:
         """The living nodes of that owner, and those that this data folder started before it lost its key."""
         return await anyio.to_thread.run_sync(self._list_owned, owner)
 
-    async def get(self, node_id: str) -> NodeView | None:
+    async def offerings(self, _query: OfferingQuery, /) -> list[Offering]:
+        """None: there is but this machine."""
+        return []
+
+    async def get(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> NodeView | None:
         """The node, alive or ended; None when neither process nor folder is left."""
         check_node_id(node_id)
         return await anyio.to_thread.run_sync(self._get, node_id)
 
-    async def destroy(self, node_id: str, *, at_once: bool = False) -> None:
+    async def destroy(
+        self, node_id: str, _handle: Mapping[str, Any] | None = None, /, *, at_once: bool = False
+    ) -> None:
         """Ends the node's processes and returns when they are gone. Its folder stays, for the log.
 
         Args:
@@ -146,10 +154,17 @@ class LocalProvider:
         scheme = "http" if view.certificate is None else "https"
         return None if announced is None else f"{scheme}://{announced['host']}:{announced['port']}"
 
-    async def logs(self, node_id: str) -> str:
+    async def logs(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> str:
         """The end of what the node's processes wrote to their output."""
         check_node_id(node_id)
         return await anyio.to_thread.run_sync(self._log_tail, node_id)
+
+    async def billed_usd(self, _node_id: str, _handle: Mapping[str, Any] | None = None, /) -> float | None:
+        """Nothing: it costs nothing."""
+        return 0.0
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
 
     def _create(self, spec: NodeSpec) -> NodeView:
         if self._server is None:
