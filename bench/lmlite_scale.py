@@ -6,8 +6,8 @@ sglang-router (written in Rust, all cores) before the same replicas, and the rep
 
 - not streamed, the address answers at least 0.25 of the requests a second that the router does;
 - streamed, it passes on at least 0.6 of the events a second that come from the replicas directly;
-- from 100 callers to 500 no more than a tenth of the calls, or of the requests, a second is lost beyond what the same
-  callers lose who ask the replicas directly: all processes share this machine's cores and caches;
+- from 100 callers to 500 no more than a tenth of the calls, or of the requests, a second is lost beyond what those
+  lose who ask the replicas directly: all processes share this machine's cores and caches;
 - the process that holds both grows by less than 64 MiB from its first hundred callers to its last five hundred.
 """
 
