@@ -1,6 +1,6 @@
 """The store's value types: the states of records and one frozen class a table. No database here.
 
-Times are Unix seconds. ``spec`` and ``handle`` are JSON values of the caller's own making.
+Times are Unix seconds. ``spec``, ``plan``, ``offering`` and ``handle`` are JSON values of the caller's own making.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class DeploymentState(StrEnum):
 
 @dataclass(frozen=True)
 class DeploymentRecord:
-    """A row of ``deployment``: one configuration that runs, may run or ran."""
+    """A row of ``deployment``: one configuration that runs, may run or ran.
+
+    Attributes:
+        kept: It stays although no process wants it.
+    """
 
     key: str
     project: str
@@ -55,11 +59,24 @@ class DeploymentRecord:
     reason: str | None
     created_at: float
     updated_at: float
+    budget_usd: float | None = None
+    plan: Mapping[str, Any] | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """A row of ``node``: one replica, from the intent to its end."""
+    """A row of ``node`` with its ``node_cost``: one replica, from the intent to its end.
+
+    Attributes:
+        handle: The provider's own; empty until the provider has told of the node.
+        offering: What was asked for.
+        expires_at: When the node ends by itself; None for never.
+        reserved_usd: What was set aside for it of the budgets.
+        ready_at: When it was ready for the first time.
+        ended_at: When a final state was reached.
+        billed_usd: What the provider has billed so far; None while it has not told.
+    """
 
     id: str
     deployment_key: str
@@ -71,6 +88,89 @@ class NodeRecord:
     reason: str | None
     created_at: float
     updated_at: float
+    offering: Mapping[str, Any] | None = None
+    expires_at: float | None = None
+    usd_per_hour: float | None = None
+    reserved_usd: float = 0.0
+    ready_at: float | None = None
+    ended_at: float | None = None
+    billed_usd: float | None = None
+
+    def estimated_usd(self, now: float) -> float:
+        """Price times time since the intent; nothing for one that ended without ever having had a handle."""
+        if self.ended_at is not None and not self.handle:
+            return 0.0
+        end = now if self.ended_at is None else self.ended_at
+        return (self.usd_per_hour or 0.0) * max(0.0, end - self.created_at) / 3600.0
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Money that an intent sets aside, and the caps that it must stay under; None is no cap.
+
+    Attributes:
+        usd: The most that the node can cost: its price times its longest life.
+        deployment_cap_usd: For all nodes of the deployment since it was put.
+        owner_cap_usd: For all nodes of the owner's deployments that are in the records.
+    """
+
+    usd: float
+    deployment_cap_usd: float | None = None
+    owner_cap_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class DeploymentCost:
+    """What one deployment cost, its nodes and its calls; known also when the deployment was deleted.
+
+    Attributes:
+        name: The deployment's; None when it has none.
+        nodes: How many there were that came to be, or may have.
+        live_nodes: How many of them have not ended.
+        node_s: Seconds that they lived, together.
+        boot_s: Seconds of them before each was ready for the first time.
+        usd_per_hour: Of the live ones, together.
+        estimated_usd: Price times time.
+        boot_usd: The part of it before each node was ready for the first time.
+        billed_usd: What the provider has told of its bills; None when it has told nothing.
+        calls: Model calls in the run log.
+        calls_usd: Cost of those calls, as each was reckoned.
+    """
+
+    deployment_key: str
+    project: str
+    owner: str
+    provider: str
+    name: str | None
+    nodes: int
+    live_nodes: int
+    node_s: float
+    boot_s: float
+    usd_per_hour: float
+    estimated_usd: float
+    boot_usd: float
+    billed_usd: float | None
+    calls: int
+    calls_usd: float
+
+    @property
+    def idle_usd(self) -> float:
+        """What was paid while nodes were ready and had nothing to do."""
+        return max(0.0, self.estimated_usd - self.boot_usd - self.calls_usd)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A row of ``lease`` that is held: of all processes on the database, one may do what it names.
+
+    Attributes:
+        holder: Host and pid, for messages.
+        fence: Higher with every acquisition of the name.
+    """
+
+    name: str
+    holder: str
+    fence: int
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""One database: its engine, its two kinds of transaction, and its errors as Conduit's. No table's meaning.
+"""One database: its tables made, its two kinds of transaction, and its errors as Conduit's. No table's meaning.
 
 A transaction that reads before it writes must hold the write lock from its first statement on, or two
-processes act on the same reading: ``write()`` is ``BEGIN IMMEDIATE`` on SQLite. On other databases the
-reading statements ask for row locks themselves.
+processes act on the same reading: ``write()`` is ``BEGIN IMMEDIATE`` on SQLite. On Postgres the reading
+statements ask for row locks themselves.
 """
 
 from __future__ import annotations
@@ -12,24 +12,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, create_engine, event, insert, select
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Table, func, insert, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from conduit.errors import MissingDependency, StoreUnavailable
-from conduit.store import tables, upgrades
+from conduit.errors import StoreUnavailable
+from conduit.store import connecting, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-_LOCK_WAIT_S = 30.0
-_BEGIN = "conduit_begin"
+_LAY_OUT_LOCK = 0x636F6E64756974
+"""Number of the advisory lock under which tables are made and changed: "conduit" in ASCII."""
 
+_FOLDER = "Set CONDUIT_DATA_DIR to a folder that you can write to"
 _HINTS = (
-    (("readonly", "read-only", "unable to open"), "Set CONDUIT_DATA_DIR to a folder that you can write to."),
+    (("readonly", "read-only", "unable to open"), f"{_FOLDER}."),
     (("disk is full", "no space left"), "Free some space, or set CONDUIT_DATA_DIR to another disk."),
-    (("is locked",), "Another program holds it; end that program, or try again."),
+    (("is locked", "lock timeout"), "Another program holds it; end that program, or try again."),
     (("not a database", "malformed"), "It is damaged: move it away; a new one is made at the next start."),
+    (("connection failed", "connection is bad"), "Is the server up, and is CONDUIT_DB_URL right?"),
+    (("permission denied for",), "Let the user of CONDUIT_DB_URL make tables in that database."),
+    (("already exists",), "It has another program's tables: give Conduit a database of its own."),
 )
 
 
@@ -43,13 +47,13 @@ class Database:
             StoreUnavailable: It cannot be opened, or was made by a newer Conduit.
             MissingDependency: The driver that the URL names is not installed.
         """
-        parsed = _parse(url)
+        parsed = connecting.parse(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
         file = parsed.database if self._sqlite else None
-        self.location = file or parsed.render_as_string(hide_password=True)
+        self.location = file or connecting.place(parsed)
         # Two processes that both turn a new file to WAL can fail at once, whatever the lock wait.
         with self._translated(), self._alone(file):
-            self._engine = _engine(parsed, sqlite=self._sqlite)
+            self._engine = connecting.engine(parsed)
             try:
                 self._lay_out()
             except BaseException:
@@ -73,7 +77,7 @@ class Database:
         Raises:
             StoreUnavailable: The database failed.
         """
-        options = {_BEGIN: "BEGIN IMMEDIATE"}
+        options = {connecting.BEGIN: "BEGIN IMMEDIATE"}
         with self._translated(), self._engine.execution_options(**options).begin() as connection:
             yield connection
 
@@ -86,19 +90,28 @@ class Database:
         self._engine.dispose(close=False)
 
     def _lay_out(self) -> None:
+        with self.read() as connection:
+            if _version(connection) == tables.VERSIONS[-1]:
+                return
         with self.write() as connection:
-            tables.metadata.create_all(connection)
-            version = connection.scalar(select(tables.layout.c.version).with_for_update())
+            if not self._sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(_LAY_OUT_LOCK)))
+            version = _version(connection)  # another process may have been faster
             if version is None:
-                connection.execute(insert(tables.layout).values(version=tables.LAYOUT))
-            elif version > tables.LAYOUT:
+                tables.version.create(connection, checkfirst=True)
+                # Not over a table of the same name: it is another program's.
+                tables.metadata.create_all(connection, checkfirst=False)
+                connection.execute(insert(tables.version).values(version_num=tables.VERSIONS[-1]))
+            elif version not in tables.VERSIONS:
                 raise StoreUnavailable(
-                    f"{self.location} has layout {version}; this Conduit knows up to {tables.LAYOUT}.",
+                    f"{self.location} has version {version}; this Conduit knows up to {tables.VERSIONS[-1]}.",
                     hint="Upgrade Conduit, or set CONDUIT_DATA_DIR to another folder.",
                     path=self.location,
                 )
-            elif version < tables.LAYOUT:
-                upgrades.bring_up(connection, version)
+            elif version != tables.VERSIONS[-1]:
+                from conduit.store import migrations
+
+                migrations.bring_up(connection, version, location=self.location)
 
     @contextmanager
     def _alone(self, file: str | None) -> Iterator[None]:
@@ -106,7 +119,7 @@ class Database:
             lock: Any = nullcontext()  # in memory, or a URI that says itself how it is opened
         else:
             Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(f"{file}.lock", timeout=_LOCK_WAIT_S, mode=0o600)
+            lock = FileLock(f"{file}.lock", timeout=connecting.LOCK_WAIT_S, mode=0o600)
         with lock:
             yield
 
@@ -118,7 +131,7 @@ class Database:
             cause = getattr(error, "orig", None) or error
             text = " ".join(str(cause).split())
             # What cannot be opened or made is, next to always, a folder without the right to write.
-            hint = "Set CONDUIT_DATA_DIR to a folder that you can write to, or CONDUIT_DB_URL to a database."
+            hint = f"{_FOLDER}, or CONDUIT_DB_URL to a database."
             for signs, remedy in _HINTS:
                 if any(sign in text.lower() for sign in signs):
                     hint = remedy
@@ -127,45 +140,19 @@ class Database:
             ) from error
 
 
-def _parse(url: str) -> URL:
-    try:
-        return make_url(url)
-    except SQLAlchemyError as error:
-        # The URL may hold a password, so it is not repeated.
-        raise StoreUnavailable(
-            "CONDUIT_DB_URL is no database URL.",
-            hint="Write it as sqlite:////folder/conduit.db or postgresql+psycopg://user@host/database.",
-        ) from error
+def insert_unless_taken(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Inserts a row; False when its key is taken, also by a transaction that ran at the same time."""
+    kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = kind(table).values(**values).on_conflict_do_nothing()
+    options = {"preserve_rowcount": True}  # SQLAlchemy keeps it by itself only of changes
+    return connection.execute(statement, execution_options=options).rowcount > 0
 
 
-def _engine(url: URL, *, sqlite: bool) -> Any:
-    try:
-        engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S} if sqlite else {})
-    except ImportError as error:
-        package = error.name or url.drivername
-        raise MissingDependency(
-            f"The database of CONDUIT_DB_URL needs the package {package}, which is not installed.",
-            hint=f"pip install {package}",
-            package=package,
-        ) from error
-    if sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    try:
-        # The driver must not begin transactions on its own terms: _begin_sqlite does.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-    except BaseException:
-        connection.close()  # the engine does not know it yet, so nobody else would
-        raise
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+def _version(connection: Connection) -> str | None:
+    present = inspect(connection)
+    if present.has_table(tables.version.name):
+        version: str | None = connection.scalar(select(tables.version.c.version_num))
+        return version
+    if present.has_table(tables.layout.name):
+        return f"{connection.scalar(select(tables.layout.c.version)) or 0:04}"
+    return None

@@ -1,25 +1,17 @@
-"""Who wants a deployment: a row for each process that declared it, counted only while that process lives.
-
-A process is known by host, pid and start time together: a pid alone is soon another's.
-"""
+"""Who wants a deployment: a row for each process that declared it, counted only while that process lives."""
 
 from __future__ import annotations
 
 import os
-import socket
-import sys
 import time
-from functools import cache
 
-import psutil
 from sqlalchemy import Connection, delete, insert, select
 
 from conduit.errors import IllegalTransition
-from conduit.store import deployments, tables
+from conduit.store import deployments, processes, tables
 from conduit.store.base import Declaration
 
 _DECLARATION = tables.declaration.c
-_SAME_START_S = 2.0
 _OTHER_HOST_S = 24 * 3600.0
 """A process on another host cannot be looked at: its declaration counts for so long after it was made."""
 
@@ -30,7 +22,7 @@ def declare(connection: Connection, deployment_key: str) -> None:
     Raises:
         IllegalTransition: There is no such deployment.
     """
-    if deployments.get(connection, deployment_key) is None:
+    if deployments.get(connection, deployment_key, lock=True) is None:
         raise IllegalTransition(
             f"Deployment {deployment_key} cannot be declared: it has no row.",
             hint="Put the deployment first.",
@@ -41,9 +33,9 @@ def declare(connection: Connection, deployment_key: str) -> None:
     connection.execute(
         insert(tables.declaration).values(
             deployment_key=deployment_key,
-            host=socket.gethostname(),
+            host=processes.host(),
             pid=pid,
-            started_at=_own_start(pid),
+            started_at=processes.start_of(pid),
             declared_at=time.time(),
         )
     )
@@ -71,35 +63,17 @@ def is_ours(declaration: Declaration) -> bool:
     """Whether this very process made it."""
     pid = os.getpid()
     return (
-        declaration.host == socket.gethostname()
+        declaration.host == processes.host()
         and declaration.pid == pid
-        and abs(declaration.started_at - _own_start(pid)) < _SAME_START_S
+        and abs(declaration.started_at - processes.start_of(pid)) < processes.SAME_START_S
     )
 
 
 def _counts(declaration: Declaration) -> bool:
-    if declaration.host != socket.gethostname():
+    if declaration.host != processes.host():
         return time.time() - declaration.declared_at < _OTHER_HOST_S
-    try:
-        process = psutil.Process(declaration.pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and abs(_start(process) - declaration.started_at) < _SAME_START_S
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        # It exists and is not ours to look at: rather keep a deployment too long than end one in use.
-        return True
-
-
-@cache
-def _own_start(pid: int) -> float:
-    return _start(psutil.Process(pid))
-
-
-def _start(process: psutil.Process) -> float:
-    # Linux keeps a start as time since boot: what is added to make it a date moves when the clock is set.
-    boot = psutil.boot_time() if sys.platform == "linux" else 0.0
-    return float(process.create_time() - boot)
+    # One that cannot be looked at counts: rather keep a deployment too long than end one in use.
+    return not processes.dead(declaration.pid, declaration.started_at)
 
 
 def _rows(connection: Connection, deployment_key: str | None) -> list[Declaration]:

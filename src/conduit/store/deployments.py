@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from conduit.errors import IllegalTransition
-from conduit.store import node_life, tables
+from conduit.store import costs, node_life, tables
 from conduit.store.base import DeploymentRecord, DeploymentState
+from conduit.store.database import insert_unless_taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,40 +18,22 @@ if TYPE_CHECKING:
 _DEPLOYMENT = tables.deployment.c
 
 
-def put(
-    connection: Connection,
-    key: str,
-    *,
-    project: str,
-    owner: str,
-    provider: str,
-    name: str | None,
-    spec: Mapping[str, Any],
-) -> DeploymentRecord:
-    """Inserts a deployment that is about to start; one that is there is returned as it is."""
-    record = get(connection, key)
-    if record is not None:
-        return record
-    now = time.time()
-    record = DeploymentRecord(
-        key=key,
-        project=project,
-        owner=owner,
-        provider=str(provider),
-        name=name,
-        spec=dict(spec),
-        state=DeploymentState.STARTING,
-        reason=None,
-        created_at=now,
-        updated_at=now,
-    )
-    connection.execute(insert(tables.deployment).values(**vars(record) | {"state": record.state.value}))
-    return record
+def put(connection: Connection, new: DeploymentRecord) -> DeploymentRecord:
+    """Inserts a deployment; one that is there is returned as it is."""
+    there = get(connection, new.key)
+    if there is None:
+        values = vars(new) | {"state": new.state.value}
+        if insert_unless_taken(connection, tables.deployment, values):
+            return new
+        there = get(connection, new.key)
+        assert there is not None, "only another process's row can have been in the way"
+    return there
 
 
-def get(connection: Connection, key: str) -> DeploymentRecord | None:
-    """The deployment's row."""
-    row = connection.execute(select(tables.deployment).where(_DEPLOYMENT.key == key)).one_or_none()
+def get(connection: Connection, key: str, *, lock: bool = False) -> DeploymentRecord | None:
+    """The deployment's row; with ``lock`` nobody adds to the deployment before the transaction ends."""
+    query = select(tables.deployment).where(_DEPLOYMENT.key == key)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return None if row is None else _record(row)
 
 
@@ -72,9 +55,7 @@ def set_state(
     Raises:
         IllegalTransition: There is no such deployment.
     """
-    values = {"state": state.value, "reason": reason, "updated_at": time.time()}
-    connection.execute(update(tables.deployment).where(_DEPLOYMENT.key == key).values(**values))
-    record = get(connection, key)
+    record = _change(connection, key, {"state": state.value, "reason": reason})
     if record is None:
         raise IllegalTransition(
             f"Deployment {key} cannot become {state.value}: it has no row.",
@@ -85,16 +66,62 @@ def set_state(
     return record
 
 
+def set_plan(
+    connection: Connection, key: str, *, plan: Mapping[str, Any] | None, budget_usd: float | None
+) -> DeploymentRecord:
+    """Sets what the deployment is to run on and what it may cost.
+
+    Raises:
+        IllegalTransition: There is no such deployment.
+    """
+    record = _change(connection, key, {"plan": plan, "budget_usd": budget_usd})
+    if record is None:
+        raise IllegalTransition(
+            f"Deployment {key} cannot take a plan: it has no row.",
+            hint="Put the deployment first.",
+            record_id=key,
+        )
+    return record
+
+
+def set_kept(connection: Connection, key: str, *, kept: bool) -> DeploymentRecord:
+    """Sets whether the deployment stays although no process wants it.
+
+    Raises:
+        IllegalTransition: There is no such deployment.
+    """
+    record = _change(connection, key, {"kept": kept})
+    if record is None:
+        raise IllegalTransition(
+            f"Deployment {key} cannot be kept: it has no row.",
+            hint="It was deleted, perhaps by another process; bring it up again.",
+            record_id=key,
+        )
+    return record
+
+
 def remove(connection: Connection, key: str) -> None:
     """Removes a deployment with its declarations and ended nodes; does nothing when there is none.
+
+    What its nodes cost stays known.
 
     Raises:
         IllegalTransition: A node of it has not ended.
     """
+    # When it was just deleted and put anew by others, the new one is not this caller's to remove.
+    if get(connection, key, lock=True) is None:
+        return
     for record in node_life.find(connection, deployment_key=key):
         node_life.remove(connection, record.id)
+    costs.close(connection, key)
     connection.execute(delete(tables.declaration).where(tables.declaration.c.deployment_key == key))
     connection.execute(delete(tables.deployment).where(_DEPLOYMENT.key == key))
+
+
+def _change(connection: Connection, key: str, values: Mapping[str, Any]) -> DeploymentRecord | None:
+    row = update(tables.deployment).where(_DEPLOYMENT.key == key)
+    connection.execute(row.values(updated_at=time.time(), **values))
+    return get(connection, key)
 
 
 def _record(row: Row[Any]) -> DeploymentRecord:

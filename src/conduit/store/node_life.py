@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from conduit.errors import IllegalTransition
-from conduit.store import tables
-from conduit.store.base import NodeRecord, NodeState
+from conduit.store import budgets, costs, tables
+from conduit.store.base import NodeRecord, NodeState, Reservation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NODE = tables.node.c
+_COST = tables.node_cost.c
 _S = NodeState
 
 MOVES: Mapping[NodeState, frozenset[NodeState]] = {
@@ -31,40 +32,36 @@ MOVES: Mapping[NodeState, frozenset[NodeState]] = {
 }
 
 
-def add_intent(
-    connection: Connection, node_id: str, *, deployment_key: str, provider: str, owner: str, replica: int
-) -> NodeRecord:
-    """Inserts the row of a node that is about to be asked for.
+_ROWS = select(
+    tables.node,
+    *(_COST[name] for name in ("usd_per_hour", "reserved_usd", "ready_at", "ended_at", "billed_usd")),
+).join(tables.node_cost, _COST.node_id == _NODE.id)
+
+
+def add_intent(connection: Connection, new: NodeRecord, reservation: Reservation | None) -> NodeRecord:
+    """Inserts the row of a node that is about to be asked for, with its reservation.
 
     Raises:
-        IllegalTransition: The id is taken, or there is no such deployment.
+        IllegalTransition: The id is or was taken, or there is no such deployment.
+        BudgetExceeded: The reservation does not fit under its caps.
     """
-    taken = get(connection, node_id)
-    if taken is not None:
-        raise _illegal(node_id, taken.state, _S.INTENT)
-    known = select(tables.deployment.c.key).where(tables.deployment.c.key == deployment_key)
-    if connection.scalar(known) is None:
+    deployment = budgets.lock(connection, new.deployment_key, new.owner, reservation)
+    if deployment is None:
         raise IllegalTransition(
-            f"Node {node_id} cannot be added: deployment {deployment_key} has no row.",
+            f"Node {new.id} cannot be added: deployment {new.deployment_key} has no row.",
             hint="Put the deployment first.",
-            record_id=node_id,
+            record_id=new.id,
             to_state=_S.INTENT,
         )
-    now = time.time()
-    record = NodeRecord(
-        id=node_id,
-        deployment_key=deployment_key,
-        provider=str(provider),
-        owner=owner,
-        replica=replica,
-        state=_S.INTENT,
-        handle={},
-        reason=None,
-        created_at=now,
-        updated_at=now,
-    )
-    connection.execute(insert(tables.node).values(**vars(record) | {"state": _S.INTENT.value}))
-    return record
+    # Before the budget: who asks for an id twice has not run out of money.
+    if not costs.begin(connection, new, project=deployment.project, name=deployment.name):
+        taken = get(connection, new.id)
+        raise _illegal(new.id, taken.state if taken else _S.TERMINATED, _S.INTENT)
+    if reservation is not None:
+        budgets.check(connection, new, reservation)
+    values = {column.name: getattr(new, column.name) for column in _NODE} | {"state": new.state.value}
+    connection.execute(insert(tables.node).values(**values))
+    return new
 
 
 def transition(
@@ -74,10 +71,14 @@ def transition(
     *,
     handle: Mapping[str, Any] | None = None,
     reason: str | None = None,
+    usd_per_hour: float | None = None,
+    expires_at: float | None = None,
+    ended_at: float | None = None,
 ) -> NodeRecord:
     """Moves a node to a state. Nothing else changes a node's state.
 
-    Staying in a state that is not final is allowed, and takes a new handle or reason.
+    Staying in a state that is not final is allowed, and takes new values. Of several that ask at once each finds
+    the state that the one before it left: a move that is not legal from there is refused, and nothing of it kept.
 
     Raises:
         IllegalTransition: The move is not in ``MOVES``, or there is no such node.
@@ -88,12 +89,17 @@ def transition(
     stays = to is record.state and not to.final
     if not stays and to not in MOVES[record.state]:
         raise _illegal(node_id, record.state, to)
-    values: dict[str, Any] = {"state": to.value, "updated_at": time.time()}
+    now = time.time()
+    values: dict[str, Any] = {"state": to.value, "updated_at": now}
     if handle is not None:
         values["handle"] = dict(handle)
+    if expires_at is not None:
+        values["expires_at"] = expires_at
     if reason is not None or not stays:
         values["reason"] = reason
     connection.execute(update(tables.node).where(_NODE.id == node_id).values(**values))
+    at = ended_at if to.final and ended_at is not None else now
+    costs.follow(connection, node_id, to, now=at, existed=bool(handle), usd_per_hour=usd_per_hour)
     moved = get(connection, node_id)
     assert moved is not None
     return moved
@@ -101,8 +107,8 @@ def transition(
 
 def get(connection: Connection, node_id: str, *, lock: bool = False) -> NodeRecord | None:
     """The node's row; with ``lock`` nobody else changes it before the transaction ends."""
-    query = select(tables.node).where(_NODE.id == node_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    query = _ROWS.where(_NODE.id == node_id)
+    row = connection.execute(query.with_for_update(of=tables.node) if lock else query).one_or_none()
     return None if row is None else _record(row)
 
 
@@ -114,7 +120,7 @@ def find(
     live: bool | None = None,
 ) -> list[NodeRecord]:
     """Rows that fit every given condition, ordered by replica, then age."""
-    query = select(tables.node).order_by(_NODE.replica, _NODE.created_at, _NODE.id)
+    query = _ROWS.order_by(_NODE.replica, _NODE.created_at, _NODE.id)
     if deployment_key is not None:
         query = query.where(_NODE.deployment_key == deployment_key)
     if owner is not None:
@@ -154,7 +160,7 @@ def _illegal(node_id: str, old: NodeState | None, new: NodeState) -> IllegalTran
     if old is None:
         message = f"Node {node_id} cannot become {new.value}: it has no row."
     elif new is NodeState.INTENT:
-        message = f"Node {node_id} cannot be added: there is one already, and it is {old.value}."
+        message = f"Node {node_id} cannot be added: there is or was one already, and it is {old.value}."
     else:
         message = f"Node {node_id} is {old.value} and cannot become {new.value}."
     legal = ", ".join(sorted(MOVES[old])) if old is not None else ""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
-
-from conduit.store import declarations, deployments, node_life, tables
+from conduit.errors import IllegalTransition
+from conduit.store import call_rows, costs, declarations, deployments, leases, node_life
 from conduit.store.base import (
-    Attempt,
     Declaration,
+    DeploymentCost,
     DeploymentRecord,
     DeploymentState,
+    Lease,
     ModelCall,
     NodeRecord,
     NodeState,
+    Reservation,
 )
 from conduit.store.database import Database
 from conduit.store.run_log import RunLogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from conduit.settings import Settings
 
 _FLUSH_S = 5.0
 
@@ -56,12 +53,27 @@ class Store:
         provider: str,
         name: str | None = None,
         spec: Mapping[str, Any],
+        budget_usd: float | None = None,
+        plan: Mapping[str, Any] | None = None,
     ) -> DeploymentRecord:
         """Inserts a deployment in state ``starting``; one that is there is returned as it is."""
+        now = time.time()
+        new = DeploymentRecord(
+            key=key,
+            project=project,
+            owner=owner,
+            provider=str(provider),
+            name=name,
+            spec=dict(spec),
+            state=DeploymentState.STARTING,
+            reason=None,
+            created_at=now,
+            updated_at=now,
+            budget_usd=budget_usd,
+            plan=None if plan is None else dict(plan),
+        )
         with self._database.write() as connection:
-            return deployments.put(
-                connection, key, project=project, owner=owner, provider=provider, name=name, spec=spec
-            )
+            return deployments.put(connection, new)
 
     def deployment(self, key: str) -> DeploymentRecord | None:
         """The deployment's row."""
@@ -84,6 +96,26 @@ class Store:
         with self._database.write() as connection:
             return deployments.set_state(connection, key, state, reason=reason)
 
+    def set_deployment_plan(
+        self, key: str, *, plan: Mapping[str, Any] | None, budget_usd: float | None
+    ) -> DeploymentRecord:
+        """Sets what a deployment is to run on and what it may cost.
+
+        Raises:
+            IllegalTransition: There is no such deployment.
+        """
+        with self._database.write() as connection:
+            return deployments.set_plan(connection, key, plan=plan, budget_usd=budget_usd)
+
+    def keep_deployment(self, key: str, *, kept: bool = True) -> DeploymentRecord:
+        """Sets whether a deployment stays although no process wants it.
+
+        Raises:
+            IllegalTransition: There is no such deployment.
+        """
+        with self._database.write() as connection:
+            return deployments.set_kept(connection, key, kept=kept)
+
     def delete_deployment(self, key: str) -> None:
         """Removes a deployment with its declarations and ended nodes; does nothing when there is none.
 
@@ -94,22 +126,45 @@ class Store:
             deployments.remove(connection, key)
 
     def add_intent(
-        self, node_id: str, *, deployment_key: str, provider: str, owner: str, replica: int
+        self,
+        node_id: str,
+        *,
+        deployment_key: str,
+        provider: str,
+        owner: str,
+        replica: int,
+        offering: Mapping[str, Any] | None = None,
+        usd_per_hour: float | None = None,
+        expires_at: float | None = None,
+        reserve: Reservation | None = None,
     ) -> NodeRecord:
         """Commits that a node is about to be asked for. Only then may a provider be asked.
 
+        What the node does not use of its reservation is free again when it has ended.
+
         Raises:
-            IllegalTransition: The id is taken, or there is no such deployment.
+            IllegalTransition: The id is or was taken, or there is no such deployment.
+            BudgetExceeded: The reservation does not fit under its caps; nothing was written.
         """
+        now = time.time()
+        new = NodeRecord(
+            id=node_id,
+            deployment_key=deployment_key,
+            provider=str(provider),
+            owner=owner,
+            replica=replica,
+            state=NodeState.INTENT,
+            handle={},
+            reason=None,
+            created_at=now,
+            updated_at=now,
+            offering=None if offering is None else dict(offering),
+            expires_at=expires_at,
+            usd_per_hour=usd_per_hour,
+            reserved_usd=0.0 if reserve is None else reserve.usd,
+        )
         with self._database.write() as connection:
-            return node_life.add_intent(
-                connection,
-                node_id,
-                deployment_key=deployment_key,
-                provider=provider,
-                owner=owner,
-                replica=replica,
-            )
+            return node_life.add_intent(connection, new, reserve)
 
     def node(self, node_id: str) -> NodeRecord | None:
         """The node's row."""
@@ -130,14 +185,31 @@ class Store:
         *,
         handle: Mapping[str, Any] | None = None,
         reason: str | None = None,
+        usd_per_hour: float | None = None,
+        expires_at: float | None = None,
+        ended_at: float | None = None,
     ) -> NodeRecord:
-        """Moves a node to a state; the only way a node's state changes.
+        """Moves a node to a state; the only way a node's state changes. What is not given stays, but the reason.
+
+        Staying in a state that is not final is no error. A node that ends without ever having been given a handle
+        counts as one that never was, and cost nothing. ``ended_at`` is when one that is confirmed to be gone was
+        first seen to be; None for now.
 
         Raises:
-            IllegalTransition: The node's life has no such move, or there is no such node.
+            IllegalTransition: The node's life has no such move, perhaps because another process moved it first; or
+                there is no such node.
         """
         with self._database.write() as connection:
-            return node_life.transition(connection, node_id, to, handle=handle, reason=reason)
+            return node_life.transition(
+                connection,
+                node_id,
+                to,
+                handle=handle,
+                reason=reason,
+                usd_per_hour=usd_per_hour,
+                expires_at=expires_at,
+                ended_at=ended_at,
+            )
 
     def delete_node(self, node_id: str) -> None:
         """Removes the row of a node that has ended; does nothing when there is none.
@@ -147,6 +219,63 @@ class Store:
         """
         with self._database.write() as connection:
             node_life.remove(connection, node_id)
+
+    def set_billed(self, node_id: str, usd: float) -> None:
+        """Records what the provider has billed for a node so far, also when its row was removed.
+
+        Raises:
+            IllegalTransition: There never was such a node.
+        """
+        with self._database.write() as connection:
+            if not costs.set_billed(connection, node_id, usd):
+                raise IllegalTransition(
+                    f"Node {node_id} cannot be billed: there never was one.", record_id=node_id
+                )
+
+    def costs(
+        self,
+        *,
+        project: str | None = None,
+        owner: str | None = None,
+        deployment_key: str | None = None,
+        since: float | None = None,
+    ) -> list[DeploymentCost]:
+        """What deployments that fit the given conditions cost, deleted ones included.
+
+        Args:
+            project: The project that they belong to.
+            owner: Who rents their nodes.
+            deployment_key: One of them.
+            since: Unix seconds: only what nodes and calls cost after that; bills count in proportion to the time.
+        """
+        self.flush()
+        with self._database.read() as connection:
+            return costs.of_deployments(
+                connection,
+                project=project,
+                owner=owner,
+                deployment_key=deployment_key,
+                since=since,
+                now=time.time(),
+            )
+
+    def acquire_lease(self, name: str, *, ttl_s: float) -> Lease | None:
+        """Takes the lease of that name; None when somebody holds it, be it this very process.
+
+        It is lost when it is not renewed within ``ttl_s``, and when the holder is a dead process of this host.
+        """
+        with self._database.write() as connection:
+            return leases.acquire(connection, name, ttl_s=ttl_s)
+
+    def renew_lease(self, lease: Lease, *, ttl_s: float) -> bool:
+        """Holds the lease for so long from now on; False when it is lost."""
+        with self._database.write() as connection:
+            return leases.renew(connection, lease, ttl_s=ttl_s)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Gives the lease back; does nothing when it is lost."""
+        with self._database.write() as connection:
+            leases.release(connection, lease)
 
     def declare(self, deployment_key: str) -> None:
         """Records, or renews, that this process wants the deployment.
@@ -189,18 +318,10 @@ class Store:
     ) -> list[ModelCall]:
         """Rows of the run log that fit the given conditions, newest first, those still queued included."""
         self.flush()
-        columns = tables.model_call.c
-        query = select(*(column for column in columns if column.name != "id"))
-        for column, value in (
-            (columns.block, block),
-            (columns.flow_run_id, flow_run_id),
-            (columns.deployment_key, deployment_key),
-        ):
-            if value is not None:
-                query = query.where(column == value)
-        query = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
         with self._database.read() as connection:
-            return [_call(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001 - public
+            return call_rows.find(
+                connection, limit=limit, block=block, flow_run_id=flow_run_id, deployment_key=deployment_key
+            )
 
     def close(self) -> None:
         """Writes what is queued and closes the connections; a later use opens them again."""
@@ -209,54 +330,9 @@ class Store:
 
     def _write_calls(self, calls: Sequence[ModelCall]) -> None:
         with self._database.write() as connection:
-            connection.execute(insert(tables.model_call), [_row(call) for call in calls])
+            call_rows.add(connection, calls)
 
-    def _begin_after_fork(self) -> None:
+    def begin_after_fork(self) -> None:
+        """Forgets connections and threads, which are the parent process's."""
         self._database.drop_after_fork()
         self._run_log.restart_after_fork()
-
-
-def _row(call: ModelCall) -> dict[str, Any]:
-    return vars(call) | {"attempt_log": [vars(attempt) for attempt in call.attempt_log]}
-
-
-def _call(row: dict[str, Any]) -> ModelCall:
-    # Rows that an older Conduit wrote have no attempts.
-    attempts = [Attempt(**each | {"repairs": tuple(each["repairs"])}) for each in row["attempt_log"] or ()]
-    return ModelCall(**row | {"attempt_log": tuple(attempts)})
-
-
-_open: dict[str, Store] = {}
-_opening = threading.Lock()
-
-
-def open_store(settings: Settings) -> Store:
-    """The store of these settings; one for each database in a process, closed at exit.
-
-    Raises:
-        StoreUnavailable: The data folder or the database cannot be used.
-        MissingDependency: The database's driver is not installed.
-    """
-    url = settings.database_url
-    with _opening:
-        if url not in _open:
-            _open[url] = Store(url)
-        return _open[url]
-
-
-def _close_all() -> None:
-    for store in list(_open.values()):
-        store.close()
-
-
-def _begin_after_fork() -> None:
-    # Another thread of the parent may have held the lock; connections and writer threads are the parent's.
-    global _opening  # noqa: PLW0603
-    _opening = threading.Lock()
-    for store in list(_open.values()):
-        store._begin_after_fork()  # noqa: SLF001 - one module
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_after_fork)

@@ -1,10 +1,11 @@
-"""The tables, as SQLAlchemy Core describes them, and the version of their layout. No statement runs here."""
+"""The tables, as SQLAlchemy Core describes them, and the versions that they had. No statement runs here."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -14,14 +15,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
-LAYOUT = 2
-"""Raised with every change of the tables, together with the step in ``upgrades`` that leads up to it."""
+VERSIONS = ("0001", "0002", "0003")
+"""Names of the steps in ``migrations``, the current one last: a change of the tables is a new step."""
 
 metadata = MetaData()
 
-layout = Table("layout", metadata, Column("version", Integer, primary_key=True, autoincrement=False))
+# Alembic's own, and so not among those that it compares. Other programs in the database may have one, too.
+version = Table("conduit_version", MetaData(), Column("version_num", String(32), primary_key=True))
+
+# Where the first two kept theirs: 1 or 2.
+layout = Table("layout", MetaData(), Column("version", Integer, primary_key=True))
 
 deployment = Table(
     "deployment",
@@ -36,6 +42,9 @@ deployment = Table(
     Column("reason", Text),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("budget_usd", Double),
+    Column("plan", JSON(none_as_null=True)),
+    Column("kept", Boolean, nullable=False, server_default=false()),
 )
 
 node = Table(
@@ -51,6 +60,40 @@ node = Table(
     Column("reason", Text),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("offering", JSON(none_as_null=True)),
+    Column("expires_at", Double),
+)
+
+# One row for each node that there ever was: it stays when the node's and the deployment's rows go.
+node_cost = Table(
+    "node_cost",
+    metadata,
+    Column("node_id", String(63), primary_key=True),
+    Column("deployment_key", String(128), nullable=False, index=True),
+    Column("deployment_name", Text),
+    Column("project", Text, nullable=False),
+    Column("owner", String(64), nullable=False, index=True),
+    Column("provider", String(32), nullable=False),
+    Column("existed", Boolean, nullable=False),  # the provider has told of it: it had a handle
+    Column("usd_per_hour", Double),
+    Column("reserved_usd", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ready_at", Double),
+    Column("ended_at", Double),
+    Column("billed_usd", Double),
+    Column("closed", Boolean, nullable=False),  # its deployment was deleted: it counts for no budget any more
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    # Empty when nobody holds it; the row stays, for the fence must never fall.
+    Column("host", String(255)),
+    Column("pid", Integer),
+    Column("started_at", Double),
+    Column("expires_at", Double, nullable=False),
 )
 
 declaration = Table(
@@ -85,4 +128,5 @@ model_call = Table(
     Column("request_id", Text),
     Column("attempt_log", JSON),
     Index("ix_model_call_flow_run", "flow_run_id"),
+    Index("ix_model_call_deployment", "deployment_key"),
 )

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
 
 import pytest
 
 from conduit.errors import IllegalTransition
-from conduit.settings import Settings
-from conduit.store import NodeState, Store, open_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from conduit.store import NodeState, Store
 
 # Written out once more, so that a change of the table shows here.
 LEGAL = {
@@ -41,12 +36,9 @@ PATHS = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path):
-    store = open_store(Settings(data_dir=tmp_path))
+@pytest.fixture(autouse=True)
+def deployment(store: Store) -> None:
     store.put_deployment("key", project="p", owner="o", provider="local", spec={})
-    yield store
-    store.close()
 
 
 def add(store: Store, node_id: str, replica: int = 0) -> None:
@@ -74,9 +66,9 @@ def test_every_legal_move_is_made_and_every_other_is_refused(store: Store):
             assert (node.state, node.handle) == (old, {})
 
 
-def test_an_intent_is_committed_before_add_intent_returns(store: Store, tmp_path: Path):
+def test_an_intent_is_committed_before_add_intent_returns(store: Store, url: str):
     add(store, "n1")
-    other = Store(f"sqlite:///{tmp_path / 'conduit.db'}")
+    other = Store(url)
     try:
         assert [node.state for node in other.nodes()] == [NodeState.INTENT]
     finally:
@@ -86,6 +78,10 @@ def test_an_intent_is_committed_before_add_intent_returns(store: Store, tmp_path
 def test_an_id_is_taken_once(store: Store):
     add(store, "n1")
     with pytest.raises(IllegalTransition, match="already"):
+        add(store, "n1")
+    store.transition("n1", NodeState.FAILED)
+    store.delete_node("n1")
+    with pytest.raises(IllegalTransition, match="was one already"):
         add(store, "n1")
 
 

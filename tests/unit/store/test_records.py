@@ -6,27 +6,13 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
 
 from conduit.errors import IllegalTransition
-from conduit.settings import Settings
-from conduit.store import Attempt, DeploymentState, ModelCall, NodeState, Store, open_store, tables
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    store = open_store(Settings(data_dir=tmp_path))
-    yield store
-    store.close()
+from conduit.store import Attempt, DeploymentState, ModelCall, NodeState, Store, tables
 
 
 def put(store: Store, key: str = "key", project: str = "p", owner: str = "o") -> None:
@@ -51,6 +37,22 @@ def test_deployments_are_found_by_project_and_owner(store: Store):
 def test_a_deployment_that_is_not_there_has_no_state(store: Store):
     with pytest.raises(IllegalTransition):
         store.set_deployment_state("ghost", DeploymentState.READY)
+
+
+def test_a_deployment_is_kept_until_told_otherwise_and_no_longer_than_it_is_there(store: Store):
+    put(store)
+    assert store.deployments()[0].kept is False
+    assert store.keep_deployment("key").kept
+    store.set_deployment_state("key", DeploymentState.READY)
+    put(store)
+    assert store.deployments()[0].kept, "to be brought up again takes nothing back"
+    assert not store.keep_deployment("key", kept=False).kept
+    store.keep_deployment("key")
+    store.delete_deployment("key")
+    put(store)
+    assert store.deployments()[0].kept is False
+    with pytest.raises(IllegalTransition, match="bring it up again"):
+        store.keep_deployment("ghost")
 
 
 def test_delete_takes_ended_nodes_and_declarations_along(store: Store):
@@ -109,7 +111,7 @@ def test_a_process_that_cannot_be_looked_at_is_taken_for_alive(store: Store, mon
     def refuse(pid: int) -> None:
         raise psutil.AccessDenied(pid)
 
-    monkeypatch.setattr("conduit.store.declarations.psutil.Process", refuse)
+    monkeypatch.setattr("conduit.store.processes.psutil.Process", refuse)
     assert len(store.declarations()) == 1
 
 
@@ -202,10 +204,3 @@ def test_a_full_backlog_drops_rows_and_does_not_block(store: Store, monkeypatch:
     assert not store.flush(0.01)
     release.set()
     assert store.flush()
-
-
-def test_the_tables_can_be_made_on_postgres():
-    dialect = postgresql.dialect()
-    made = {t.name: str(CreateTable(t).compile(dialect=dialect)) for t in tables.metadata.sorted_tables}
-    assert set(made) == {"layout", "deployment", "node", "declaration", "model_call"}
-    assert "id BIGSERIAL NOT NULL" in made["model_call"]

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sqlalchemy import event
 
 from conduit.errors import MissingDependency, StoreUnavailable
 from conduit.settings import Settings
-from conduit.store import Attempt, ModelCall, Store, open_store
+from conduit.store import ModelCall, Store, open_store
 
 
 def test_importing_opens_nothing_and_needs_no_prefect(tmp_path: Path):
@@ -24,6 +25,13 @@ def test_importing_opens_nothing_and_needs_no_prefect(tmp_path: Path):
     environment = os.environ | {"CONDUIT_DATA_DIR": str(tmp_path / "data")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert not (tmp_path / "data").exists()
+
+
+def test_opening_a_database_that_is_new_or_up_to_date_does_not_load_alembic(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'conduit.db'}"
+    code = "from conduit.store import Store; Store(sys.argv[1]).close(); assert 'alembic' not in sys.modules"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", f"import sys; {code}", url], check=True)
 
 
 def test_one_store_for_each_database(tmp_path: Path):
@@ -91,26 +99,11 @@ def test_a_damaged_database_is_never_overwritten(tmp_path: Path):
 def test_a_database_of_a_newer_conduit(tmp_path: Path):
     open_store(Settings(data_dir=tmp_path)).close()
     with closing(sqlite3.connect(tmp_path / "conduit.db")) as connection, connection:
-        connection.execute("UPDATE layout SET version = 99")
+        connection.execute("UPDATE conduit_version SET version_num = '0099'")
     connection.close()
-    with pytest.raises(StoreUnavailable, match="99") as caught:
+    with pytest.raises(StoreUnavailable, match="0099") as caught:
         Store(f"sqlite:///{tmp_path / 'conduit.db'}")
     assert "Upgrade" in str(caught.value.hint)
-
-
-def test_a_database_of_the_first_layout_is_brought_up_and_keeps_its_rows(tmp_path: Path):
-    store = open_store(Settings(data_dir=tmp_path))
-    store.log_call(ModelCall(1.0, "before"))
-    store.close()
-    with closing(sqlite3.connect(tmp_path / "conduit.db")) as connection, connection:
-        connection.execute("ALTER TABLE model_call DROP COLUMN attempt_log")
-        connection.execute("UPDATE layout SET version = 1")
-    store = Store(f"sqlite:///{tmp_path / 'conduit.db'}")
-    after = ModelCall(2.0, "after", attempt_log=(Attempt(prompt_tokens=3),))
-    store.log_call(after)
-    assert store.model_calls() == [after, ModelCall(1.0, "before")]
-    store.close()
-    Store(f"sqlite:///{tmp_path / 'conduit.db'}").close()  # once is enough
 
 
 def test_a_full_disk_is_said_and_the_records_stay_whole(tmp_path: Path):
@@ -133,14 +126,24 @@ def test_a_full_disk_is_said_and_the_records_stay_whole(tmp_path: Path):
         store.close()
 
 
-def test_an_url_that_does_not_parse_is_not_repeated():
-    with pytest.raises(StoreUnavailable) as caught:
-        Store("hunter2 is my password")
-    assert "hunter2" not in str(caught.value)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2 is my password",
+        "postgresql://user:hunter2@host:port/conduit",
+        "mysql://user:hunter2@host/conduit",
+        "postgresql://user:a@hunter2@host/conduit",
+    ],
+)
+def test_an_url_that_is_of_no_use_is_not_repeated(url: str):
+    with pytest.raises(StoreUnavailable, match="CONDUIT_DB_URL") as caught:
+        Store(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_missing_driver_is_named_with_the_command():
+def test_a_missing_driver_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingDependency, match="psycopg") as caught:
         Store("postgresql://user:hunter2@127.0.0.1/conduit")
-    assert caught.value.hint == f"pip install {caught.value.package}"
+    assert caught.value.hint == "pip install 'conduit-dataflow[postgres]'"
     assert "hunter2" not in str(caught.value)
