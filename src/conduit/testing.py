@@ -28,6 +28,7 @@ from conduit.compute import (
     Offering,
     OfferingQuery,
 )
+from conduit.compute.base import check_node_id
 from conduit.errors import ConduitError, NodeFailed
 from conduit.lmlite.calls.substitute import override
 from conduit.lmlite.nodes.smallest import smallest
@@ -225,6 +226,7 @@ class FakeProvider:
 
     async def get(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> NodeView | None:
         """The node, alive or ended."""
+        check_node_id(node_id)
         return self.nodes.get(node_id)
 
     async def destroy(
@@ -236,11 +238,13 @@ class FakeProvider:
         at_once: bool = False,  # noqa: ARG002 - nothing runs in it
     ) -> None:
         """Ends the node."""
+        check_node_id(node_id)
         if node_id in self.nodes:
             self.kill(node_id)
 
     async def forget(self, node_id: str) -> None:
         """Removes an ended node."""
+        check_node_id(node_id)
         if node_id in self.nodes and self.nodes[node_id].alive:
             raise NodeFailed(f"Node {node_id} still lives.", node_id=node_id)
         self.nodes.pop(node_id, None)
@@ -251,6 +255,7 @@ class FakeProvider:
 
     async def logs(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> str:
         """One line."""
+        check_node_id(node_id)
         return f"log of {node_id}" if node_id in self.nodes else ""
 
     async def billed_usd(self, _node_id: str, _handle: Mapping[str, Any] | None = None, /) -> float | None:

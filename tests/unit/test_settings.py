@@ -60,3 +60,62 @@ def test_what_does_not_parse_is_named_without_its_value(monkeypatch: pytest.Monk
     assert "CONDUIT_STARTUP_TIMEOUT_S" in caught.value.message
     assert "soon" not in str(caught.value)
     assert "conduit doctor" in str(caught.value)
+
+
+def test_a_key_is_read_from_its_common_variable_too_and_conduits_own_wins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CONDUIT_RUNPOD_API_KEY", raising=False)
+    monkeypatch.setenv("RUNPOD_API_KEY", "rpa-common\n")
+    loaded = settings.load()
+    assert loaded.runpod_api_key is not None
+    assert loaded.runpod_api_key.get_secret_value() == "rpa-common"
+    assert "rpa-common" not in repr(loaded)
+    assert settings.variable_set("runpod_api_key") == "RUNPOD_API_KEY"
+    monkeypatch.setenv("CONDUIT_RUNPOD_API_KEY", "")
+    assert settings.variable_set("runpod_api_key") == "RUNPOD_API_KEY"
+    assert settings.load().runpod_api_key == loaded.runpod_api_key
+    monkeypatch.setenv("CONDUIT_RUNPOD_API_KEY", "rpa-own")
+    assert settings.load().runpod_api_key.get_secret_value() == "rpa-own"
+    assert settings.variable_set("runpod_api_key") == "CONDUIT_RUNPOD_API_KEY"
+
+
+def test_aliases_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDUIT_MODEL_ALIASES", '{"big/model": "conduit/tiny"}')
+    assert settings.load().model_aliases == {"big/model": "conduit/tiny"}
+    monkeypatch.setenv("CONDUIT_MODEL_ALIASES", "big/model=conduit/tiny")
+    with pytest.raises(ConduitError, match="CONDUIT_MODEL_ALIASES: this is no JSON"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("RUNPOD_API_KEY", "sécret key", "printable ASCII"),
+        ("RUNPOD_API_BASE_URL", "http://api.example.org", "plain http"),
+        ("CONDUIT_RUNPOD_BASE_URL", "https://me:secret@api.example.org", "without user"),
+        ("CONDUIT_RUNPOD_BASE_URL", "ftp://api.example.org", "an http"),
+        ("CONDUIT_RUNPOD_BASE_URL", "https://api.example.org:8x", "an http"),
+        ("CONDUIT_RUNPOD_PROXY_URL", "https://secret.example.org", "{pod_id} and {port}"),
+        ("CONDUIT_RUNPOD_SERVERLESS_URL", "https://example.org/{pod_id}/secret", "{endpoint_id}"),
+    ],
+)
+def test_what_could_not_be_asked_safely_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
+) -> None:
+    for name in ("CONDUIT_RUNPOD_API_KEY", "CONDUIT_RUNPOD_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConduitError) as caught:
+        settings.load()
+    assert f"{variable}: " in caught.value.message
+    assert problem in caught.value.message
+    assert "secret" not in str(caught.value)
+
+
+def test_an_address_on_this_machine_may_be_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDUIT_RUNPOD_BASE_URL", "http://127.0.0.1:8123/")
+    monkeypatch.setenv("CONDUIT_RUNPOD_PROXY_URL", "http://127.0.0.1:8123/proxy/{pod_id}/{port}")
+    loaded = settings.load()
+    assert loaded.runpod_base_url == "http://127.0.0.1:8123"
+    assert loaded.runpod_proxy_url.format(pod_id="p1", port=8000) == "http://127.0.0.1:8123/proxy/p1/8000"

@@ -16,6 +16,8 @@ from conduit.errors import ComputeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import SecretStr
+
 _NODE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -140,6 +142,7 @@ class NodeView:
             the system's authorities vouch for.
         usd_per_hour: What the provider says it costs; None when it says nothing.
         serverless: It is an endpoint that scales to zero.
+        token: What its server takes in place of the owner's token for the node.
         said: The provider's own word for its state, for messages.
     """
 
@@ -156,6 +159,7 @@ class NodeView:
     certificate: str | None = None
     usd_per_hour: float | None = None
     serverless: bool = False
+    token: SecretStr | None = field(default=None, repr=False)
     said: str | None = None
 
     @property
@@ -226,7 +230,10 @@ class Provider(Protocol):
         ...
 
     async def list_owned(self, owner: str) -> list[NodeView]:
-        """All living nodes with that owner's tag, also those that no record knows, and each of doubles."""
+        """All living nodes with that owner's tag, also those that no record knows, and each of doubles.
+
+        Also ended ones of which the provider keeps something until they are destroyed, as a stopped pod.
+        """
         ...
 
     async def get(self, node_id: str, handle: Mapping[str, Any] | None = None, /) -> NodeView | None:
@@ -257,7 +264,10 @@ class Provider(Protocol):
         ...
 
     async def endpoint(self, view: NodeView, port: int, /) -> str | None:
-        """Base URL, without a trailing slash, of the node's server port; None while it is not known."""
+        """Base URL, without a trailing slash, of the node's server port; None while it is not known.
+
+        It holds while the node lives and until ``aclose``: a provider may keep a way to the node open for it.
+        """
         ...
 
     async def logs(self, node_id: str, handle: Mapping[str, Any] | None = None, /) -> str:

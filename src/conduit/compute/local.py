@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import psutil
 
-from conduit.compute import processes
+from conduit.compute import environment, processes
 from conduit.compute.base import (
     Caps,
     ComputeProvider,
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conduit.compute.owner import Owner
+    from conduit.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 _LOG_TAIL_BYTES = 64 * 1024
-_TOKEN_VARIABLE = "GPU_SERVER_TOKEN"  # noqa: S105 - a name, not a token
 _CERTIFICATE = "certificate.pem"
 _INSTALL = "pip install 'conduit-dataflow[local]'"
 
@@ -80,6 +79,11 @@ class LocalProvider:
         self._server = server
         self._term_wait_s = term_wait_s
         self._kill_wait_s = kill_wait_s
+
+    @classmethod
+    def from_settings(cls, settings: Settings, owner: Owner) -> LocalProvider:
+        """The provider of these settings' data folder."""
+        return cls(settings.data_dir, owner)
 
     async def create(self, spec: NodeSpec) -> NodeView:
         """Starts a server process and returns without waiting for it to listen.
@@ -194,13 +198,7 @@ class LocalProvider:
             # A copy: callers go on to know this node's certificate when the file has been renewed.
             own["tls_certificate"] = str(shutil.copyfile(certificate, folder / _CERTIFICATE))
         _write(config_file, {**spec.config, **own})
-        tags = {
-            processes.NODE_TAG: spec.node_id,
-            processes.OWNER_TAG: spec.owner,
-            processes.HOME_TAG: str(self._home),
-            processes.DEPLOYMENT_TAG: spec.deployment_key,
-            processes.PROJECT_TAG: spec.project,
-        }
+        tags = {**environment.tags(spec), processes.HOME_TAG: str(self._home)}
         _write(folder / "node.json", {"tags": tags, "created_at": time.time()})
         command = [*(self._server or (sys.executable, "-m", "gpu_server")), "--config", str(config_file)]
         log_file = folder / "log"
@@ -210,10 +208,7 @@ class LocalProvider:
                 process = processes.start(
                     command,
                     tags=tags,
-                    secrets={
-                        _TOKEN_VARIABLE: self._owner.token(spec.node_id).get_secret_value(),
-                        **_keys(spec.config),
-                    },
+                    secrets=environment.secrets(self._owner, spec),
                     folder=folder,
                     log=log,
                     on_exit=partial(_note_exit, spec.node_id),
@@ -250,6 +245,8 @@ class LocalProvider:
         return next(iter(processes.find(wanted)), None)
 
     def _owns(self, process: psutil.Process, tags: Mapping[str, str], owner: str) -> bool:
+        if processes.HOME_TAG not in tags:
+            return False  # of a container, or of a simulated pod: not a process that this provider started
         if tags.get(processes.OWNER_TAG) == owner:
             return True
         # The second way to own one is for the day when the data folder is lost, and its owner's key.
@@ -329,12 +326,6 @@ def _check_installed(config: Mapping[str, Any]) -> None:
                 hint=_INSTALL,
                 package=package,
             )
-
-
-def _keys(config: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of the servers that models are attached to, also where their variables are kept from nodes."""
-    names = {model.get("api_key_variable") for model in config.get("models", ())}
-    return {name: os.environ[name] for name in names if name and name in os.environ}
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:

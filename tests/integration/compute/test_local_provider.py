@@ -19,13 +19,13 @@ import pytest
 
 from conduit.compute import (
     SERVER_PORT,
-    LocalProvider,
     NodeSpec,
     NodeStatus,
     NodeView,
     load_owner,
     new_node_id,
 )
+from conduit.compute.local import LocalProvider
 from conduit.errors import NodeFailed, StoreUnavailable
 from conduit.settings import Settings
 from support import stand_in_server
@@ -327,7 +327,8 @@ async def test_a_node_outlives_its_creator_and_the_next_process_ends_it(world: W
     creator = """
 import anyio, os, sys
 from pathlib import Path
-from conduit.compute import LocalProvider, NodeSpec, load_owner
+from conduit.compute import NodeSpec, load_owner
+from conduit.compute.local import LocalProvider
 from conduit.settings import Settings
 home, node_id, *server = sys.argv[1:]
 owner = load_owner(Settings(data_dir=home))

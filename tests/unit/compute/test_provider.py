@@ -12,13 +12,13 @@ from conduit.compute import (
     GPUS,
     ComputeProvider,
     Constraint,
-    LocalProvider,
     NodeSpec,
     Provider,
     load_owner,
     provider,
 )
-from conduit.errors import ComputeError, MissingDependency, NodeFailed, ProviderUnavailable
+from conduit.compute.local import LocalProvider
+from conduit.errors import ComputeError, MissingDependency, NodeFailed
 from conduit.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,13 +42,6 @@ def test_local_is_a_provider_on_this_machine(tmp_path: Path):
     assert local.kind is ComputeProvider.LOCAL
     assert local.caps.this_machine
     assert not local.caps.gpus
-
-
-def test_runpod_says_what_works_today(tmp_path: Path):
-    with pytest.raises(ProviderUnavailable, match="RUNPOD") as caught:
-        provider(ComputeProvider.RUNPOD, Settings(data_dir=tmp_path))
-    assert "ComputeProvider.LOCAL" in str(caught.value.hint)
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_documented_names_are_there():
