@@ -1,4 +1,5 @@
-"""Clients that cannot live in the project's own environment: LiteLLM holds back what others here need newer.
+"""Packages that cannot live in the project's own environment, or had better not: LiteLLM holds back what others
+here need newer, RunPod's SDK brings thirty packages.
 
 Each gets an environment under .artifacts, made by uv at its first use (network, or uv's cache) and kept.
 """
@@ -15,12 +16,24 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 LITELLM = "litellm==1.106.2"
+RUNPOD = "runpod==1.12.0"
+RUNPOD_NEXT = "runpod==2.0.0rc2"  # the first that speaks REST v2
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
 def litellm_python() -> str:
     """The Python of an environment that has LiteLLM."""
     return _python_with(LITELLM)
+
+
+def runpod_python() -> str:
+    """The Python of an environment that has RunPod's SDK."""
+    return _python_with(RUNPOD)
+
+
+def runpod_next_python() -> str:
+    """The Python of an environment that has the next major version of RunPod's SDK."""
+    return _python_with(RUNPOD_NEXT)
 
 
 def _python_with(requirement: str) -> str:

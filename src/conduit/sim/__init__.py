@@ -1,0 +1,1 @@
+"""Stand-ins for providers that anyone can run on their own machine."""
