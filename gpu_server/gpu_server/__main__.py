@@ -17,6 +17,7 @@ from gpu_server import __version__, health_check
 from gpu_server.logs import configure_logging
 from gpu_server.settings import (
     CONFIG_VARIABLE,
+    EXPIRY_VARIABLE,
     TOKEN_VARIABLE,
     ModelSettings,
     ServerSettings,
@@ -27,9 +28,11 @@ from gpu_server.settings import (
 )
 
 EXIT_SETTINGS = 2
+WORKER = "serverless"
 
 DESCRIPTION = """\
 Serve open language models over the OpenAI protocol, in batches.
+`conduit-gpu-server serverless` serves jobs of RunPod Serverless instead; see its --help.
 
 The configuration is JSON:
   {
@@ -42,7 +45,12 @@ The configuration is JSON:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server and return the exit code."""
+    """Run the server, or the worker, and return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [WORKER]:
+        from gpu_server.serverless import worker
+
+        return worker.main(arguments[1:])
     given = _parser().parse_args(arguments)
     configure_logging(given.log_level)
     if given.is_live:
@@ -111,6 +119,8 @@ def _epilog() -> str:
 environment:
   {TOKEN_VARIABLE}    bearer token that callers must show; required; several with commas between them
   {CONFIG_VARIABLE}   the configuration, where --config is not given
+  {EXPIRY_VARIABLE}  unix time at which it ends, whatever happens
+  HF_TOKEN, HF_ENDPOINT, HF_HOME   the hub's: a token for gated models, another hub, where its cache is
   RAYON_NUM_THREADS   kernel threads of the embedded engine; chosen by model size when unset
 
 fields of the configuration (defaults):
@@ -121,6 +131,7 @@ fields of a model (defaults):
 
 exit codes:
   0 ended by a signal or a limit   2 configuration or token   3 port taken   4 no model could be loaded
+  5 this machine cannot run the engine, another may
 """
 
 

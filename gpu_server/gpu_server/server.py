@@ -2,6 +2,7 @@
 
 0  ended as told, by a signal or by a limit      2  configuration or token cannot be used
 3  the port is taken                             4  no model could be loaded
+5  this machine cannot run the engine, another may
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ from gpu_server.access.tls import tls_context
 from gpu_server.access.watchdog import Watchdog
 from gpu_server.api.app import make_app
 from gpu_server.engine_choice import engine_maker
+from gpu_server.host.base import Host
+from gpu_server.host.choice import host_of
+from gpu_server.host.ending import ask_until_gone
+from gpu_server.preparation import preparation
 from gpu_server.serving.served_models import ServedModels
-from gpu_server.settings import ServerSettings
+from gpu_server.settings import ServerSettings, expiry
 from gpu_server.tracing import tracing_from_environment
 
 logger = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_PORT_TAKEN, EXIT_NO_MODEL = 0, 3, 4
+EXIT_OK, EXIT_PORT_TAKEN, EXIT_NO_MODEL, EXIT_UNFIT_HOST = 0, 3, 4, 5
 DRAIN_LOOK_S = 0.02
 CUT_S = 1  # for what is still open when the time to drain is over
+FAILED_STAYS_S = 120  # a rented machine that failed: in which its owner can read why at /ready
 KEEP_ALIVE_S = 75  # longer than clients keep theirs, so that the client is the one who closes
 _BACKLOG = 2048
 
@@ -106,24 +112,37 @@ def serve(settings: ServerSettings, token: SecretStr) -> int:
 
     Raises:
         PortTaken: The address cannot be had.
-        SettingsError: The certificate or its key cannot be used.
+        SettingsError: The certificate or its key cannot be used, or the environment misses what the machine's end
+            needs.
     """
     tls = None
     if settings.tls_certificate is not None and settings.tls_key is not None:
         tls = tls_context(settings.tls_certificate, settings.tls_key)
+    watchdog = Watchdog(
+        idle_timeout_s=settings.idle_timeout_s,
+        max_lifetime_s=settings.max_lifetime_s,
+        expires_at=expiry(settings),
+    )
+    machine = host_of(settings.host_api)  # also where it is not used: its key leaves the environment
+    if settings.on_expiry == "exit":
+        machine = None
     raise_file_limit()
     with (
         bind(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=quickest_loop) as runner,
     ):
-        return runner.run(_serve(settings, token, listener, tls))
+        return runner.run(_serve(settings, token, listener, tls, watchdog, machine))
 
 
 async def _serve(
-    settings: ServerSettings, token: SecretStr, listener: socket.socket, tls: ssl.SSLContext | None
+    settings: ServerSettings,
+    token: SecretStr,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    watchdog: Watchdog,
+    machine: Host | None,
 ) -> int:
-    models = ServedModels(settings.models, engine_maker(settings))
-    watchdog = Watchdog(idle_timeout_s=settings.idle_timeout_s, max_lifetime_s=settings.max_lifetime_s)
+    models = ServedModels(settings.models, engine_maker(settings), preparation(settings))
     connections = Connections(settings)
     tracing = tracing_from_environment()
     draining = asyncio.Event()
@@ -160,16 +179,22 @@ async def _serve(
         if settings.announce is not None:
             announce(settings.announce, host, port, scheme="http" if tls is None else "https")
     signalled = asyncio.create_task(server.signalled.wait())
+    watching = asyncio.create_task(watchdog.wait())
     with watchdog.busy():
-        code = await _until_loaded(models, serving, signalled)
-    if code == EXIT_OK:
-        watching = asyncio.create_task(watchdog.wait())
-        await asyncio.wait((serving, signalled, watching), return_when=asyncio.FIRST_COMPLETED)
+        code = await _until_loaded(models, serving, signalled, watching)
+    if code == EXIT_OK or machine is not None:
+        await asyncio.wait(
+            (serving, signalled, watching),
+            timeout=None if code == EXIT_OK else FAILED_STAYS_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
         if watching.done():
             logger.info("ending: %s", watching.result())
-        watching.cancel()
         draining.set()
         await _drained(models, watchdog, serving, settings.drain_s)
+        if machine is not None and not signalled.done():
+            await _until_ended(machine, serving, signalled)
+    watching.cancel()
     listening.cancel()
     signalled.cancel()
     server.should_exit = True
@@ -182,16 +207,35 @@ async def _serve(
     return code
 
 
+async def _until_ended(
+    machine: Host, serving: asyncio.Task[None], signalled: asyncio.Task[Literal[True]]
+) -> None:
+    """Ask for the machine's end until a signal, which is that end, or its beginning, comes."""
+    asking = asyncio.create_task(ask_until_gone(machine))
+    await asyncio.wait((serving, signalled, asking), return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    await asyncio.wait((asking,))
+
+
 async def _until_loaded(
-    models: ServedModels, serving: asyncio.Task[None], signalled: asyncio.Task[Literal[True]]
+    models: ServedModels,
+    serving: asyncio.Task[None],
+    signalled: asyncio.Task[Literal[True]],
+    watching: asyncio.Task[str],
 ) -> int:
     """Load the models, unless the server is told to end first."""
     loading = asyncio.create_task(models.load())
-    await asyncio.wait((serving, signalled, loading), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((serving, signalled, watching, loading), return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
         loading.cancel()
         await asyncio.wait((loading,))
         return EXIT_OK
+    if models.unfit_host:
+        reasons = "; ".join(
+            f"{model.settings.model_id}: {model.reason}" for model in models if model.unfit_host
+        )
+        logger.error("this machine cannot be used: %s", reasons)
+        return EXIT_UNFIT_HOST
     if models.failed:
         reasons = "; ".join(f"{model.settings.model_id}: {model.reason}" for model in models)
         logger.error("no model could be loaded: %s", reasons)

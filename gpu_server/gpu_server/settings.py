@@ -17,6 +17,7 @@ CONFIG_VARIABLE = "GPU_SERVER_CONFIG"
 TOKEN_VARIABLE = "GPU_SERVER_TOKEN"  # noqa: S105  (a name, not a secret)
 TOKEN_SEPARATOR = ","  # noqa: S105  (a sign, not a secret)
 MIN_TOKEN_CHARS = 8
+EXPIRY_VARIABLE = "CONDUIT_EXPIRES_AT"
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -33,7 +34,9 @@ class ModelSettings(BaseModel):
 
     model_id: Annotated[str, Field(min_length=1, max_length=256)]
     path: Path | None = None
-    """Folder in the Hugging Face layout; None takes `model_id` from the hub."""
+    """Folder in the Hugging Face layout; None takes `model_id` from the hub into `model_cache`."""
+    source: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Id on the hub of what is loaded under the name `model_id`; None for `model_id` itself."""
     engine: Literal["mistralrs", "sglang", "vllm", "openai"] = "mistralrs"
     task: Literal["generate", "embed"] = "generate"
     max_model_len: Positive = 1024
@@ -62,10 +65,26 @@ class ModelSettings(BaseModel):
     """Base URL, ending in /v1, of the server that the engine "openai" attaches to."""
     api_key_variable: str | None = None
     """Environment variable that holds the key of that server."""
+    needs_driver: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] | None = None
+    """Least NVIDIA driver; None for what the engine's CUDA needs, "0" for any."""
     startup_timeout_s: Seconds = 600
-    """How long loading may take."""
+    """How long loading may take, and how long a download may make no progress."""
     stall_timeout_s: Seconds = 120
     """How long an engine with work may show no progress before it counts as dead and is replaced."""
+
+
+class HostApi(BaseModel):
+    """How this machine is given back from inside: the API of whoever rents it out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["runpod"]
+    url: Annotated[str, Field(pattern="^https?://")] = "https://api.runpod.io"
+    """Base URL, without a path."""
+    id_variable: str = "RUNPOD_POD_ID"
+    """Environment variable with the machine's id there."""
+    key_variable: str = "RUNPOD_API_KEY"
+    """Environment variable with a key that may end it."""
 
 
 class ServerSettings(BaseModel):
@@ -80,6 +99,13 @@ class ServerSettings(BaseModel):
     """Where to write pid, host and port once the socket listens."""
     idle_timeout_s: Seconds | None = None
     max_lifetime_s: Seconds | None = None
+    expires_at: Seconds | None = None
+    """Unix time of the end, whatever happens; the environment may name an earlier one."""
+    on_expiry: Literal["exit", "end_host"] = "exit"
+    """What a limit that is reached ends: this process, or the machine, through `host_api`."""
+    host_api: HostApi | None = None
+    model_cache: Path | None = None
+    """Folder of downloaded models, in the hub's own layout; None for the hub's default one."""
     max_body_bytes: Positive = 4 * 1024 * 1024
     max_batch_bytes: Positive = 64 * 1024 * 1024
     """Largest body of `POST /v1/batch`."""
@@ -112,6 +138,8 @@ class ServerSettings(BaseModel):
             raise ValueError(f"model_id given twice: {', '.join(twice)}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: give both, or neither")
+        if self.on_expiry == "end_host" and self.host_api is None:
+            raise ValueError('on_expiry="end_host" needs host_api: whom to ask to end the machine')
         return self
 
 
@@ -169,6 +197,20 @@ def token_from_environment(environment: Mapping[str, str] = os.environ) -> Secre
     if len(set(tokens)) < len(tokens):
         raise SettingsError(f"{TOKEN_VARIABLE} has a token twice; each caller's must be its own")
     return SecretStr(given)
+
+
+def expiry(settings: ServerSettings, environment: Mapping[str, str] = os.environ) -> float | None:
+    """Return the unix time of the end: the configuration's or the environment's, whichever comes first.
+
+    Raises:
+        SettingsError: The environment's is no number.
+    """
+    given = environment.get(EXPIRY_VARIABLE, "")
+    try:
+        moments = [moment for moment in (settings.expires_at, float(given) if given else None) if moment]
+    except ValueError as error:
+        raise SettingsError(f"{EXPIRY_VARIABLE} is no unix time: {given[:40]!r}") from error
+    return min(moments, default=None)
 
 
 def _usable(token: str) -> bool:

@@ -1,7 +1,7 @@
 """Ends a process that nobody uses, or that has lived its time.
 
-A replica may outlive the program that started it. Two limits make sure that it does not run for ever: one on the
-time without a request, one on its whole life.
+A replica may outlive the program that started it. Three limits make sure that it does not run for ever: on the time
+without a request, on its whole life, and a moment of the calendar, which a process that is started again keeps.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_LOOK_S = 60.0  # the calendar may be set meanwhile
+
 
 class Watchdog:
     """Counts what is in flight and knows when the process should end.
@@ -18,7 +20,9 @@ class Watchdog:
     Args:
         idle_timeout_s: Longest time with nothing in flight; None for no limit.
         max_lifetime_s: Longest life, busy or not; None for no limit.
+        expires_at: Unix time of the end, busy or not; None for no limit.
         clock: Monotonic seconds.
+        calendar: Unix time.
     """
 
     def __init__(
@@ -26,11 +30,15 @@ class Watchdog:
         *,
         idle_timeout_s: float | None,
         max_lifetime_s: float | None,
+        expires_at: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        calendar: Callable[[], float] = time.time,
     ) -> None:
         self._idle_timeout_s = idle_timeout_s
         self._max_lifetime_s = max_lifetime_s
+        self._expires_at = expires_at
         self._clock = clock
+        self._calendar = calendar
         self._started = self._idle_since = clock()
         self._in_flight = 0
 
@@ -52,6 +60,8 @@ class Watchdog:
     def expired(self) -> str | None:
         """Return why the process should end now, or None."""
         now = self._clock()
+        if self._expires_at is not None and self._calendar() >= self._expires_at:
+            return f"its time is over (expires_at={self._expires_at:.0f})"
         if self._max_lifetime_s is not None and now - self._started >= self._max_lifetime_s:
             return f"lifetime limit reached (max_lifetime_s={self._max_lifetime_s:g})"
         if (
@@ -66,6 +76,8 @@ class Watchdog:
         """Return how long nothing can expire, in seconds; None when there is no limit."""
         now = self._clock()
         moments: list[float] = []
+        if self._expires_at is not None:
+            moments.append(now + min(_LOOK_S, self._expires_at - self._calendar()))
         if self._max_lifetime_s is not None:
             moments.append(self._started + self._max_lifetime_s)
         if self._idle_timeout_s is not None:

@@ -29,6 +29,10 @@ class LoadError(EngineError):
     """The model cannot be served; the text is for the operator."""
 
 
+class UnfitHost(LoadError):
+    """No engine of this kind can run on this machine; on another one it may."""
+
+
 class PromptRefused(Exception):
     """The model's chat template cannot render these messages; the text is for the caller."""
 
@@ -208,6 +212,8 @@ class EngineCounters:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cancelled: int = 0
+    warming: bool = False
+    """Whether the model is in memory, and is being tried."""
     kv_used: float | None = None
     """Share of the key-value cache in use, 0 to 1; None when the engine does not tell."""
     facts: dict[str, str] = field(default_factory=dict)

@@ -95,13 +95,15 @@ class MistralRsEngine:
     async def load(self) -> None:
         """Start the process and load the model there. See `Engine`."""
         settings = self._settings
+        if settings.path is None:
+            raise LoadError(f"the files of {settings.model_id} are not on this machine: give `path`")
         self._loaded = asyncio.get_running_loop().create_future()
         self._process = EngineProcess(self._take, self._log)
         await self._process.start(settings.engine_command or COMMAND, self._environment())
         order = settings.model_dump(
             mode="json",
             include={
-                "model_id", "path", "task", "max_model_len", "max_model_concurrency", "revision", "quantization",
+                "model_id", "path", "task", "max_model_len", "max_model_concurrency", "quantization",
             },
         )  # fmt: skip
         self._process.send(["load", {**order, "dtype": settings.dtype or DEFAULT_DTYPE}])
@@ -258,6 +260,8 @@ class MistralRsEngine:
                 self._settle(key, True)
             case ["failed", key, kind, text]:
                 self._settle(key, _FAILURES[kind](text))
+            case ["warming"]:
+                self._counters.warming = True
             case ["loaded", facts, able] if self._loaded is not None and not self._loaded.done():
                 self._become(facts, able)
                 self._loaded.set_result(None)

@@ -1,4 +1,4 @@
-"""One model: its engine, the state that it is in, and the replacement of an engine that is lost.
+"""One model: its files, its engine, the state that it is in, and the replacement of an engine that is lost.
 
     starting ─► ready ⇄ busy
        ▲          └───┬───┘
@@ -14,21 +14,24 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, Literal
 
 from gpu_server import errors
-from gpu_server.engines.base import Engine, LoadError
+from gpu_server.engines.base import Engine, LoadError, UnfitHost
 from gpu_server.serving.admission import Admission
 from gpu_server.serving.back_off import BackOff
 from gpu_server.serving.liveness import Liveness
 from gpu_server.settings import ModelSettings
+from gpu_server.weights.base import Progress
 
 logger = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "busy", "failed"]
 MakeEngine = Callable[[ModelSettings], Engine]
+Prepare = Callable[[ModelSettings, Progress], Awaitable[ModelSettings]]
+"""Gets what the engine needs, and returns the settings to make it with; raises `LoadError`."""
 
 RETRY_STARTING_S = 2
 RETRY_FAILED_S = 60
@@ -44,6 +47,7 @@ class ServedModel:
     Args:
         settings: What is served.
         make_engine: Makes an engine without loading it.
+        prepare: Called once before the first engine is loaded; None when nothing is to be done.
         loading: Held while an engine loads: each finds the memory that the ones before it left.
         back_off: Pauses between engines that are lost.
     """
@@ -53,6 +57,7 @@ class ServedModel:
         settings: ModelSettings,
         make_engine: MakeEngine,
         *,
+        prepare: Prepare | None = None,
         loading: asyncio.Lock | None = None,
         back_off: BackOff | None = None,
     ) -> None:
@@ -60,6 +65,7 @@ class ServedModel:
         self.engine = make_engine(settings)
         self.state: State = "starting"
         self.reason: str | None = None
+        self.unfit_host = False
         self.restarts = 0
         self.created = int(time.time())
         self.admission = Admission(
@@ -70,6 +76,10 @@ class ServedModel:
             window_s=settings.model_batch_execute_timeout_ms / 1000,
         )
         self._make_engine = make_engine
+        self._prepare = prepare
+        self._prepared = settings
+        self._stage: Literal["download", "load"] = "download"
+        self._download = Progress()
         self._loading = loading or asyncio.Lock()
         self._back_off = back_off or BackOff()
         self._progress_before = 0
@@ -87,15 +97,33 @@ class ServedModel:
         """What all its engines have got done; only grows."""
         return self._progress_before + _done(self.engine)
 
+    async def prepare(self) -> None:
+        """Get what the engine needs; a failure becomes the state and its reason, never an exception."""
+        if self._prepare is None:
+            return
+        self._download = Progress()  # its time begins now
+        try:
+            self._prepared = await self._prepare(self.settings, self._download)
+        except LoadError as error:
+            self.unfit_host = isinstance(error, UnfitHost)
+            self._fail(_bounded(str(error)))
+        except Exception as error:
+            logger.exception("model %s: its preparation broke", self.settings.model_id)
+            self._fail(_bounded(f"{type(error).__name__}: {error}"))
+        else:
+            if self._prepared != self.settings:
+                self.engine = self._make_engine(self._prepared)
+
     async def load(self) -> None:
-        """Load the first engine; a failure becomes the state and its reason, never an exception."""
+        """Load the first engine, if it is prepared; a failure becomes the state and its reason."""
+        if self.state == "failed":
+            return
         async with self._loading:
             failure = await self._load(self.engine)
         if failure is None:
             self._serves()
         else:
-            self.state, self.reason = "failed", failure
-            logger.error("model %s failed to load: %s", self.settings.model_id, failure)
+            self._fail(failure)
             await self._close(self.engine)
 
     async def supervise(self) -> None:
@@ -123,6 +151,7 @@ class ServedModel:
             "model_id": self.settings.model_id,
             "state": self.state,
             "reason": self.reason,
+            "loading": self._told_loading() if self.state == "starting" else None,
             "running": self.admission.running,
             "waiting": self.admission.waiting,
             "progress": self.progress,
@@ -132,8 +161,21 @@ class ServedModel:
             "settings": shown | self.engine.counters.facts,
         }
 
+    def _told_loading(self) -> dict[str, Any]:
+        """Return how far it is; the bytes are those of the download."""
+        return {
+            "stage": "warm" if self.engine.counters.warming else self._stage,
+            "done_bytes": self._download.done_bytes,
+            "total_bytes": self._download.total_bytes,
+        }
+
+    def _fail(self, failure: str) -> None:
+        self.state, self.reason = "failed", failure
+        logger.error("model %s failed to load: %s", self.settings.model_id, failure)
+
     async def _load(self, engine: Engine) -> str | None:
         """Load an engine, and return why that failed."""
+        self._stage = "load"
         began = time.monotonic()
         limit_s = self.settings.startup_timeout_s + _LOAD_GRACE_S
         try:
@@ -199,7 +241,7 @@ class ServedModel:
             pause_s = self._back_off.pause_s(served_s)
             self._next_at = time.monotonic() + pause_s
             await asyncio.sleep(pause_s)
-            engine = self._make_engine(self.settings)
+            engine = self._make_engine(self._prepared)
             async with self._loading:
                 failure = await self._load(engine)
             if failure is None:

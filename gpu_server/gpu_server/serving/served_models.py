@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from gpu_server import errors
-from gpu_server.serving.served_model import MakeEngine, ServedModel
+from gpu_server.serving.served_model import MakeEngine, Prepare, ServedModel
 from gpu_server.settings import ModelSettings
 
 
@@ -16,11 +16,17 @@ class ServedModels:
     Args:
         settings: One entry a model.
         make_engine: Makes an engine of an entry, without loading it.
+        prepare: Gets what an engine needs before it is loaded.
     """
 
-    def __init__(self, settings: Sequence[ModelSettings], make_engine: MakeEngine) -> None:
+    def __init__(
+        self, settings: Sequence[ModelSettings], make_engine: MakeEngine, prepare: Prepare | None = None
+    ) -> None:
         loading = asyncio.Lock()
-        self._models = {each.model_id: ServedModel(each, make_engine, loading=loading) for each in settings}
+        self._models = {
+            each.model_id: ServedModel(each, make_engine, prepare=prepare, loading=loading)
+            for each in settings
+        }
         self._supervising: list[asyncio.Task[None]] = []
 
     def __iter__(self) -> Iterator[ServedModel]:
@@ -37,16 +43,33 @@ class ServedModels:
         return all(model.state == "failed" for model in self)
 
     @property
+    def unfit_host(self) -> bool:
+        """Whether one can never answer on this machine, but may on another."""
+        return any(model.unfit_host for model in self)
+
+    @property
     def in_flight(self) -> int:
         """Requests in the engines and in the queues."""
         return sum(model.admission.running + model.admission.waiting for model in self)
 
     async def load(self) -> None:
-        """Load one after another, so that each finds the memory that the ones before it left."""
-        for model in self:
-            await model.load()
-            if model.answers:
-                self._supervising.append(asyncio.create_task(model.supervise()))
+        """Load one after another, so that each finds the memory that the ones before it left.
+
+        Their files come at the same time. Ends early on a machine that is unfit.
+        """
+        preparing = [(model, asyncio.create_task(model.prepare())) for model in self]
+        try:
+            for model, prepared in preparing:
+                await prepared
+                if self.unfit_host:
+                    return
+                await model.load()
+                if model.answers:
+                    self._supervising.append(asyncio.create_task(model.supervise()))
+        finally:
+            for _, prepared in preparing:
+                prepared.cancel()
+            await asyncio.gather(*(prepared for _, prepared in preparing), return_exceptions=True)
 
     async def close(self) -> None:
         """End the supervision, then close every engine."""

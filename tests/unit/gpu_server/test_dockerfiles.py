@@ -27,8 +27,14 @@ def of(steps, word):
     return [value for instruction, value in steps if instruction == word]
 
 
-def last_stage(steps):
-    return steps[max(i for i, (word, _) in enumerate(steps) if word == "FROM") :]
+def stages(steps):
+    """The stages by name, in order; the last one has none."""
+    found = {}
+    for word, value in steps:
+        if word == "FROM":
+            found[value.partition(" AS ")[2]] = current = []
+        current.append((word, value))
+    return found
 
 
 def test_there_is_an_image_with_a_gpu_and_one_without():
@@ -37,13 +43,32 @@ def test_there_is_an_image_with_a_gpu_and_one_without():
 
 def test_base_images_have_a_full_version(steps):
     for base in of(steps, "FROM"):
+        if base.partition(" AS ")[0] in stages(steps):
+            continue
         assert re.match(r"\S+:v?\d+\.\d+\.\d+\S*( AS \w+)?$", base), base
 
 
 def test_the_process_is_not_root_and_belongs_to_group_0(steps):
-    user, group = of(last_stage(steps), "USER")[-1].split(":")
-    assert int(user) >= 1000
-    assert group == "0"
+    for stage in stages(steps).values():
+        for last in of(stage, "USER")[-1:]:
+            user, group = last.split(":")
+            assert int(user) >= 1000
+            assert group == "0"
+    assert of(stages(steps)["server"], "USER")
+
+
+def test_without_a_target_it_is_the_server(steps):
+    *_, last = stages(steps).values()
+    assert last == [("FROM", "server")]
+
+
+def test_the_worker_is_the_server_with_runpods_sdk_and_another_entry_point(steps):
+    worker = stages(steps)["serverless"]
+    assert worker[0] == ("FROM", "server AS serverless")
+    [entry] = of(worker, "ENTRYPOINT")
+    assert json.loads(entry)[1] == "serverless"
+    assert "conduit-gpu-server" in json.loads(entry)[0]
+    assert of(worker, "HEALTHCHECK") == ["NONE"], "it listens on no port that is known before"
 
 
 def test_folders_are_absolute_and_nothing_is_added_from_elsewhere(steps):
@@ -54,7 +79,7 @@ def test_folders_are_absolute_and_nothing_is_added_from_elsewhere(steps):
 
 
 def test_there_is_one_entry_point_and_one_health_check_in_exec_form(steps):
-    last = last_stage(steps)
+    last = stages(steps)["server"]
     [entry] = of(last, "ENTRYPOINT")
     assert json.loads(entry) == ["conduit-gpu-server", "--host", "0.0.0.0", "--port", "8000"]
     assert of(last, "CMD") == []
@@ -103,15 +128,18 @@ def test_only_what_exists_and_is_sent_is_copied(steps):
 
 def test_the_image_has_the_sglang_that_the_engine_is_written_for():
     text = (FOLDER / "Dockerfile").read_text()
-    assert f"FROM lmsysorg/sglang:v{sglang.PINNED_VERSION}\n" in text
+    assert f"FROM lmsysorg/sglang:v{sglang.PINNED_VERSION} AS server\n" in text
     assert f"version('sglang') == '{sglang.PINNED_VERSION}'" in text
 
 
-def test_the_image_without_a_gpu_has_the_versions_of_the_lock():
+@pytest.mark.parametrize(
+    ("name", "extra"), [("constraints.txt", "mistralrs"), ("constraints-serverless.txt", "serverless")]
+)
+def test_images_have_the_versions_of_the_lock(name, extra):
     locked = {p["name"]: p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
-    lines = (FOLDER / "constraints.txt").read_text().splitlines()
+    lines = (FOLDER / name).read_text().splitlines()
     pinned = dict(line.split(";")[0].strip().split("==") for line in lines if not line.startswith("#"))
     assert {name: locked.get(name) for name in pinned} == pinned, "make constraints writes it anew"
     project = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["mistralrs"]]
+    wanted = [*project["dependencies"], *project["optional-dependencies"][extra]]
     assert {re.match(r"[\w-]+", want)[0] for want in wanted} <= set(pinned), "make constraints writes it anew"

@@ -9,7 +9,15 @@ from pydantic import SecretStr
 
 from gpu_server.access.auth import BearerAuth
 from gpu_server.errors import ApiError
-from gpu_server.settings import SettingsError, load_settings, token_from_environment
+from gpu_server.settings import (
+    EXPIRY_VARIABLE,
+    ModelSettings,
+    ServerSettings,
+    SettingsError,
+    expiry,
+    load_settings,
+    token_from_environment,
+)
 
 FULL: dict[str, Any] = {
     "host": "127.0.0.1",
@@ -65,6 +73,9 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ({**FULL, "models": [{"model_id": "a", "engine": "abacus"}]}, "engine"),
         ({**FULL, "models": [{"model_id": "a"}, {"model_id": "a"}]}, "twice: a"),
         ({**FULL, "idle_timeout_s": 0}, "idle_timeout_s"),
+        ({**FULL, "on_expiry": "end_host"}, "host_api"),
+        ({**FULL, "host_api": {"kind": "other"}}, "kind"),
+        ({**FULL, "models": [{"model_id": "a", "needs_driver": "new"}]}, "needs_driver"),
     ],
 )
 def test_a_wrong_file_is_refused_by_the_field(tmp_path: Path, value: object, named: str) -> None:
@@ -122,3 +133,17 @@ def test_only_live_is_open() -> None:
     for path in ("/ready", "/metrics", "/v1/models", "/live/", "//live"):
         with pytest.raises(ApiError):
             auth.check(path, None)
+
+
+@pytest.mark.parametrize(
+    ("configured", "given", "moment"),
+    [(None, "", None), (50, "", 50), (None, "40.5", 40.5), (50, "40", 40), (30, "40", 30)],
+)
+def test_the_earlier_end_counts(configured: float | None, given: str, moment: float | None) -> None:
+    settings = ServerSettings(models=[ModelSettings(model_id="a")], expires_at=configured)
+    assert expiry(settings, {EXPIRY_VARIABLE: given}) == moment
+
+
+def test_an_end_that_is_no_time_is_refused() -> None:
+    with pytest.raises(SettingsError, match=EXPIRY_VARIABLE):
+        expiry(ServerSettings(models=[ModelSettings(model_id="a")]), {EXPIRY_VARIABLE: "tomorrow"})

@@ -66,3 +66,22 @@ def test_the_next_check_is_no_later_than_the_first_limit() -> None:
 def test_wait_returns_the_reason() -> None:
     watchdog = Watchdog(idle_timeout_s=0.01, max_lifetime_s=None)
     assert "idle" in asyncio.run(watchdog.wait())
+
+
+def test_a_moment_of_the_calendar_ends_even_a_busy_server() -> None:
+    clock, calendar = Clock(), Clock()
+    watchdog = Watchdog(
+        idle_timeout_s=None, max_lifetime_s=None, expires_at=130, clock=clock, calendar=calendar
+    )
+    assert watchdog.next_check_s() == 30
+    with watchdog.busy():
+        calendar.now += 30
+        assert "expires_at=130" in (watchdog.expired() or "")
+
+
+def test_a_calendar_that_is_set_meanwhile_is_noticed() -> None:
+    clock, calendar = Clock(), Clock()
+    watchdog = Watchdog(
+        idle_timeout_s=None, max_lifetime_s=None, expires_at=10_000, clock=clock, calendar=calendar
+    )
+    assert (watchdog.next_check_s() or 0) <= 60

@@ -107,6 +107,8 @@ class Host:
     def _load(self, order: LoadOrder) -> None:
         try:
             runner, self._prompts = load_model(order)
+            self._outbox.post(["warming"])
+            self._outbox.flush()
             _first_words(runner, order)
         except LoadError as error:
             self._outbox.post(["not loaded", str(error)])

@@ -1,4 +1,4 @@
-"""Gets a model into mistral.rs: finds its files, checks them, chooses how it runs. Failures are `LoadError`s."""
+"""Gets a model into mistral.rs: checks its files, chooses how it runs. Failures are `LoadError`s."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ RAW_ROLE = "conduit_raw_prompt"
 _RAW_TEMPLATE = (
     "{%- if messages[0]['role'] == 'ROLE' -%}{{- messages[0]['content'] -}}{%- else -%}REST{%- endif -%}"
 )
-_HUB_FILES = ("*.json", "*.safetensors", "*.jinja")
 
 
 def load_model(order: LoadOrder) -> tuple[Runner, Prompts]:
@@ -36,7 +35,7 @@ def load_model(order: LoadOrder) -> tuple[Runner, Prompts]:
         raise LoadError(
             f"the engine is not installed ({error.name}): pip install 'conduit-gpu-server[mistralrs]'"
         ) from error
-    folder = Path(order.path) if order.path is not None else _from_hub(order)
+    folder = Path(order.path)
     if not folder.is_dir():
         raise LoadError(f"the model folder {folder} does not exist")
     config = read_json(folder / "config.json")
@@ -103,15 +102,3 @@ def _architecture(known: Any, config: dict[str, Any], suffix: str) -> Any:
     wanted = str(names[0]).removesuffix("ForCausalLM").removesuffix("Model").lower() + suffix
     found = {name.lower(): getattr(known, name) for name in dir(known) if not name.startswith("_")}
     return found.get(wanted)
-
-
-def _from_hub(order: LoadOrder) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = snapshot_download(
-            order.model_id, revision=order.revision, allow_patterns=list(_HUB_FILES), max_workers=4
-        )
-    except Exception as error:
-        raise LoadError(f"cannot fetch {order.model_id!r} from the model hub: {first_line(error)}") from error
-    return Path(folder)

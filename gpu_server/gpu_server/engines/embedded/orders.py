@@ -12,12 +12,11 @@ class LoadOrder:
     """Which model, and its limits. The fields are those of the server's configuration."""
 
     model_id: str
-    path: str | None
+    path: str
     task: str
     max_model_len: int
     max_model_concurrency: int
     dtype: str
-    revision: str | None
     quantization: str | None
 
 

@@ -78,7 +78,7 @@ class RemoteEngine:
         Raises:
             LoadError: With the reason for the operator, and the end of the server's log.
         """
-        loading = Loading(self._settings, self._server, self._dialect)
+        loading = Loading(self._settings, self._server, self._dialect, self._answered)
         try:
             loaded = await loading.run()
         except BaseException:
@@ -311,6 +311,9 @@ class RemoteEngine:
                 "the engine ignored the schema: its answer is no JSON. To mend it, "
                 f"{self._dialect.schema_remedy}."
             )
+
+    def _answered(self) -> None:
+        self._counters.warming = True
 
     def _open_wire(self) -> Wire:
         if self._wire is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gpu_server.engines.base import (
@@ -57,12 +57,16 @@ class Loading:
         settings: Which model, and how long it may take.
         server: What listens, or will.
         dialect: In what it differs from a plain server.
+        answered: Called when it has answered for the first time.
     """
 
-    def __init__(self, settings: ModelSettings, server: Server, dialect: Dialect) -> None:
+    def __init__(
+        self, settings: ModelSettings, server: Server, dialect: Dialect, answered: Callable[[], None]
+    ) -> None:
         self._settings = settings
         self._server = server
         self._dialect = dialect
+        self._answered = answered
         self._attached = isinstance(server, AttachedServer)
         self._trouble = "it has not listened yet"
 
@@ -103,6 +107,7 @@ class Loading:
 
     async def _try(self, wire: Wire) -> Loaded:
         await self._first_answer(wire)
+        self._answered()
         try:
             await self._find_model(wire)
             return await self._check(wire)

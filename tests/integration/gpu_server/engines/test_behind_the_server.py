@@ -20,6 +20,7 @@ from .conftest import LIMIT, STAND_IN
 def entry(engine: str, **fields: Any) -> dict[str, Any]:
     return {
         "model_id": f"on-{engine}",
+        "path": str(Path(__file__).parent),  # a stand-in reads no weights
         "engine": engine,
         "engine_command": STAND_IN,
         "max_model_len": LIMIT,

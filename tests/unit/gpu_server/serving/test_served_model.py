@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from gpu_server.engines.base import Abilities, EngineCounters, EngineLost, LoadError
+from gpu_server.engines.base import Abilities, EngineCounters, EngineLost, LoadError, UnfitHost
 from gpu_server.errors import ApiError
 from gpu_server.serving.back_off import BackOff
 from gpu_server.serving.served_model import MAX_REASON_CHARS, ServedModel
 from gpu_server.serving.served_models import ServedModels
 from gpu_server.settings import ModelSettings
+from gpu_server.weights.base import Progress
 
 DEADLINE_S = 20
 
@@ -279,3 +281,104 @@ def test_what_ready_says_of_a_model_can_be_read_back() -> None:
 async def _outcome(task: asyncio.Task[None]) -> BaseException | None:
     await asyncio.wait((task,))
     return task.exception()
+
+
+class Preparing:
+    """Prepares a model when it is let to; notes some progress before."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.go = asyncio.Event()
+        self.failure = failure
+        self.begun: list[str] = []
+
+    async def __call__(self, model: ModelSettings, progress: Progress) -> ModelSettings:
+        self.begun.append(model.model_id)
+        progress.total_bytes = 100
+        progress.note("weights", 40)
+        await self.go.wait()
+        if self.failure:
+            raise self.failure
+        return model.model_copy(update={"path": Path("/downloaded")})
+
+
+def test_loading_is_told_by_stage_and_bytes_until_the_model_serves() -> None:
+    async def main() -> None:
+        preparing, made = Preparing(), []
+        maker = Maker()
+
+        def make(settings: ModelSettings) -> Any:
+            made.append(settings.path)
+            return maker(settings)
+
+        model = ServedModel(ModelSettings(model_id="m"), make, prepare=preparing)
+        prepared = asyncio.create_task(model.prepare())
+        await until(lambda: preparing.begun)
+        assert model.describe()["loading"] == {"stage": "download", "done_bytes": 40, "total_bytes": 100}
+        preparing.go.set()
+        await prepared
+        loading = asyncio.create_task(model.load())
+        await asyncio.sleep(0)
+        assert maker.loading
+        assert model.describe()["loading"]["stage"] == "load"
+        model.engine.counters.warming = True
+        assert model.describe()["loading"]["stage"] == "warm"
+        await loading
+        assert model.describe()["loading"] is None
+        assert made[-1] == Path("/downloaded")
+        await model.close()
+
+    asyncio.run(asyncio.wait_for(main(), DEADLINE_S))
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason", "unfit"),
+    [
+        (LoadError("no room"), "no room", False),
+        (UnfitHost("driver"), "driver", True),
+        (RuntimeError("odd"), "RuntimeError: odd", False),
+    ],
+)
+def test_what_cannot_be_prepared_fails_and_no_engine_is_loaded(
+    failure: Exception, reason: str, unfit: bool
+) -> None:
+    async def main() -> None:
+        preparing, maker = Preparing(failure), Maker()
+        preparing.go.set()
+        models = ServedModels([ModelSettings(model_id="m")], maker, preparing)
+        await models.load()
+        [model] = models
+        assert (model.state, model.reason, models.unfit_host) == ("failed", reason, unfit)
+        assert maker.most_loading == 0
+        await models.close()
+
+    asyncio.run(asyncio.wait_for(main(), DEADLINE_S))
+
+
+def test_files_of_all_models_come_at_the_same_time() -> None:
+    async def main() -> None:
+        preparing, maker = Preparing(), Maker()
+        models = ServedModels([ModelSettings(model_id="a"), ModelSettings(model_id="b")], maker, preparing)
+        loading = asyncio.create_task(models.load())
+        await until(lambda: len(preparing.begun) == 2)
+        assert maker.most_loading == 0
+        preparing.go.set()
+        await loading
+        assert models.ready
+        assert maker.most_loading == 1
+        await models.close()
+
+    asyncio.run(asyncio.wait_for(main(), DEADLINE_S))
+
+
+def test_an_end_while_files_come_leaves_no_task() -> None:
+    async def main() -> None:
+        preparing = Preparing()
+        models = ServedModels([ModelSettings(model_id="a")], Maker(), preparing)
+        loading = asyncio.create_task(models.load())
+        await until(lambda: preparing.begun)
+        loading.cancel()
+        await asyncio.wait([loading])
+        await models.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
