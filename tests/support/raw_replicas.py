@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Self
+from weakref import WeakSet
 
 from pydantic import SecretStr
 
@@ -147,6 +148,7 @@ class Calls:
 
     def __init__(self, pool: Pool, connections: Connections) -> None:
         self._pool, self._connections = pool, connections
+        self.followers: WeakSet[Any] = WeakSet()
         self.starts = 0
 
     async def ready_pool(self) -> Pool:

@@ -1,7 +1,8 @@
 """A stand-in for gpu_server: takes the same arguments, announces itself, and misbehaves as its config asks.
 
-Keys beside the usual ones: ``announce_after_s``, ``ignore_term``, ``exit_code`` (exit at once), ``child`` (start
-a process that ignores SIGTERM). Run as a program; it imports nothing of Conduit.
+It is configured by ``--config`` or ``GPU_SERVER_CONFIG``; ``--host`` and ``--port`` go before that. Keys beside the
+usual ones: ``announce_after_s``, ``ignore_term``, ``exit_code`` (exit at once), ``child`` (start a process that
+ignores SIGTERM). Run as a program; it imports nothing of Conduit.
 """
 
 import json
@@ -29,7 +30,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
-    config = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    text = Path(given["--config"]).read_text() if "--config" in given else os.environ["GPU_SERVER_CONFIG"]
+    config = json.loads(text)
+    address = given.get("--host", config["host"]), int(given.get("--port", config["port"]))
     sys.stderr.write("stand-in starts\n")
     if config.get("exit_code") is not None:
         sys.stderr.write("cannot load the model\n")
@@ -37,12 +41,13 @@ def main():
     signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("ignore_term") else lambda *_: os._exit(0))
     if config.get("child"):
         subprocess.Popen([sys.executable, "-c", STUBBORN])
-    server = ThreadingHTTPServer((config["host"], config["port"]), Handler)
+    server = ThreadingHTTPServer(address, Handler)
     time.sleep(config.get("announce_after_s", 0))
-    announce = Path(config["announce"])
-    draft = announce.with_suffix(".tmp")
-    draft.write_text(json.dumps({"pid": os.getpid(), "host": config["host"], "port": server.server_port}))
-    draft.replace(announce)
+    if "announce" in config:
+        announce = Path(config["announce"])
+        draft = announce.with_suffix(".tmp")
+        draft.write_text(json.dumps({"pid": os.getpid(), "host": address[0], "port": server.server_port}))
+        draft.replace(announce)
     server.serve_forever()
 
 

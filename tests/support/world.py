@@ -7,8 +7,8 @@ import anyio
 from conduit import compute, store
 from conduit.lmlite.config import resource_config
 from conduit.lmlite.nodes.deployment import Deployment
-from conduit.lmlite.nodes.site import Site
 from conduit.lmlite.replicas.client import Client
+from conduit.provisioning.site import Site
 from conduit.settings import Settings
 from conduit.testing import FakeProvider
 from support.replicas import Replicas

@@ -15,7 +15,7 @@ from conduit.lmlite.model_config import EngineName
 from conduit.lmlite.nodes.health import Health, ReplicaHealth
 from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
 from conduit.lmlite.resource import LMLiteResource
-from conduit.store import Attempt
+from conduit.store import Attempt, DeploymentCost
 
 if TYPE_CHECKING:
     from conduit.lmlite.front.front import Front
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
         NodeSummary,
         Removed,
         collect,
+        costs,
         deployments,
         down,
     )
+    from conduit.lmlite.nodes.quote import Quote
     from conduit.lmlite.nodes.watch import Said, Watch
 
 __all__ = [
     "Attempt",
+    "DeploymentCost",
     "DeploymentView",
     "Endpoint",
     "EngineName",
@@ -41,6 +44,7 @@ __all__ = [
     "LMRequest",
     "ModelConfig",
     "NodeSummary",
+    "Quote",
     "Removed",
     "ReplicaHealth",
     "Reply",
@@ -50,6 +54,7 @@ __all__ = [
     "Substitute",
     "Watch",
     "collect",
+    "costs",
     "deployments",
     "down",
     "flow_run_id",
@@ -64,6 +69,10 @@ def __getattr__(name: str) -> Any:
             from conduit.lmlite.front.front import Front
 
             return Front
+        if name == "Quote":
+            from conduit.lmlite.nodes.quote import Quote
+
+            return Quote
         from conduit.lmlite.nodes import inventory, watch
 
         return getattr(watch if name in ("Said", "Watch") else inventory, name)

@@ -10,18 +10,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Literal, TypeVar, get_args
 
-from conduit.compute import GPUS, ComputeProvider, Constraint
+from conduit.compute import GPUS, ComputeProvider, Constraint, provider_names
 from conduit.errors import ArgumentInvalid, ModelNotFound
 from conduit.lmlite.model_config import EngineName, ModelConfig, one_of, positive, whole
 
 __all__ = ["LOCAL_IDLE_TIMEOUT_S", "ModelConfig", "Policy", "ResourceConfig", "Routing", "resource_config"]
 
 LOCAL_IDLE_TIMEOUT_S = 900.0
-_NOT_IN_KEY = ("name", "budget_usd", "routing")
-_ENGINES: dict[ComputeProvider, EngineName] = {
-    ComputeProvider.LOCAL: "mistralrs",
-    ComputeProvider.RUNPOD: "sglang",
-}
+_NOT_IN_KEY = ("name", "budget_usd", "routing", "max_usd_per_hour")
 
 Policy = Literal["round_robin", "least_tokens", "prefix"]
 
@@ -51,7 +47,7 @@ class ResourceConfig:
     """The whole configuration of one LMLite; ``resource_config`` makes and checks it."""
 
     models: tuple[ModelConfig, ...]
-    provider: ComputeProvider
+    provider: ComputeProvider | str
     gpu: GPUS | None
     num_gpus: int | None
     replicas: int
@@ -61,6 +57,14 @@ class ResourceConfig:
     idle_timeout_s: float | None
     name: str | None
     routing: Routing = Routing()
+    regions: tuple[str, ...] = ()
+    max_usd_per_hour: float | None = None
+    serverless: bool = False
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes its replicas are: a serverless endpoint is one, with as many workers."""
+        return 1 if self.serverless else self.replicas
 
     @property
     def model_ids(self) -> tuple[str, ...]:
@@ -125,6 +129,9 @@ def resource_config(
     idle_timeout: float | timedelta | None = LOCAL_IDLE_TIMEOUT_S,
     name: str | None = None,
     routing: Routing | Policy = "round_robin",
+    regions: Sequence[str] = (),
+    max_usd_per_hour: float | None = None,
+    serverless: bool = False,
     engine: EngineName | None = None,
 ) -> ResourceConfig:
     """Checks an LMLite's arguments and puts them into one form; each model gets its engine.
@@ -132,7 +139,8 @@ def resource_config(
     Raises:
         ArgumentInvalid: One of them is impossible; ``argument`` names it.
     """
-    provider = _member(ComputeProvider, compute_provider, "compute_provider")
+    provider = _provider(compute_provider)
+    default: EngineName = "mistralrs" if provider is ComputeProvider.LOCAL else "sglang"
     if not isinstance(routing, Routing):
         one_of("routing", routing, get_args(Policy))
         routing = Routing(routing)
@@ -141,7 +149,7 @@ def resource_config(
     if budget_usd is not None and not budget_usd > 0:
         raise ArgumentInvalid(f"budget_usd must be above 0, not {budget_usd!r}.", argument="budget_usd")
     return ResourceConfig(
-        models=_models(models, engine or _ENGINES[provider]),
+        models=_models(models, engine or default),
         provider=provider,
         gpu=None if gpu is None else _member(GPUS, gpu, "gpu"),
         num_gpus=num_gpus,
@@ -152,7 +160,22 @@ def resource_config(
         idle_timeout_s=_seconds("idle_timeout", idle_timeout),
         name=name,
         routing=routing,
+        regions=_regions(regions),
+        max_usd_per_hour=(
+            None
+            if max_usd_per_hour is None
+            else positive("max_usd_per_hour", max_usd_per_hour, "USD an hour")
+        ),
+        serverless=serverless,
     )
+
+
+def _regions(value: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(region, str) and region for region in value):
+        raise ArgumentInvalid(
+            f"regions must be a list of the provider's names of places, not {value!r}.", argument="regions"
+        )
+    return tuple(value)
 
 
 def _models(
@@ -179,6 +202,18 @@ def _seconds(name: str, value: float | timedelta | None) -> float | None:
     if seconds is None:
         return None
     return positive(name, seconds, "seconds (or a timedelta, or None)")
+
+
+def _provider(value: ComputeProvider | str) -> ComputeProvider | str:
+    if value in set(ComputeProvider):
+        return ComputeProvider(value)
+    if value not in (known := provider_names()):
+        raise ArgumentInvalid(
+            f"compute_provider={value!r} is no provider here.",
+            hint=f"Known: {', '.join(known)}.",
+            argument="compute_provider",
+        )
+    return value
 
 
 E = TypeVar("E", bound=StrEnum)

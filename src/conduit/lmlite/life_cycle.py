@@ -1,4 +1,4 @@
-"""The life of an LMLite as its user sees it: what it is made of, up and down, health, who else wants it.
+"""The life of an LMLite as its user sees it: its price, up and down, health, who else wants it.
 
 Nothing is decided here: every method hands over to ``deployment`` on the portal's loop. The calls are in
 ``resource``.
@@ -7,30 +7,20 @@ Nothing is decided here: every method hands over to ``deployment`` on the portal
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio.to_thread
 from pydantic import SecretStr
 
 from conduit import settings as settings_module
-from conduit.compute import GPUS, ComputeProvider, Constraint
 from conduit.errors import ArgumentInvalid, ConduitError, NoReplica
 from conduit.lmlite.calls import substitute
-from conduit.lmlite.config import (
-    LOCAL_IDLE_TIMEOUT_S,
-    ModelConfig,
-    Policy,
-    ResourceConfig,
-    Routing,
-    resource_config,
-)
-from conduit.lmlite.model_config import EngineName
+from conduit.lmlite.config import ResourceConfig, resource_config
+from conduit.lmlite.configured import Configured
 from conduit.lmlite.nodes import wanted
 from conduit.lmlite.nodes.health import Health
 from conduit.lmlite.portal import portal
@@ -39,13 +29,10 @@ from conduit.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conduit.lmlite.calls.calling import Caller
     from conduit.lmlite.front.front import Front
     from conduit.lmlite.nodes.inventory import Removed
+    from conduit.lmlite.nodes.quote import Quote
 
-T = TypeVar("T")
-
-_making = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -62,132 +49,51 @@ class Endpoint:
     token: SecretStr
 
 
-class LifeCycle:
-    """A deployment that is wanted, and its end.
+@dataclass(frozen=True, eq=False)
+class _Successor:
+    """What an LMLite is about to become."""
 
-    Attributes:
-        default_engine: Runs the models that name none; ``None`` for what the provider's machines have.
-    """
+    config: ResourceConfig
+    settings: Settings
 
-    default_engine: ClassVar[EngineName | None] = None
 
-    def __init__(
-        self,
-        models: str | ModelConfig | Sequence[str | ModelConfig],
-        compute_provider: ComputeProvider = ComputeProvider.LOCAL,
-        gpu: GPUS | None = None,
-        num_gpus: int | None = None,
-        replicas: int = 1,
-        constraints: Sequence[Constraint] = (),
-        budget_usd: float | None = None,
-        max_lifetime: float | timedelta | None = None,
-        idle_timeout: float | timedelta | None = LOCAL_IDLE_TIMEOUT_S,
-        name: str | None = None,
-        routing: Routing | Policy = "round_robin",
-    ) -> None:
-        """Checks the configuration; opens and starts nothing.
+class LifeCycle(Configured):
+    """A deployment that is wanted, and its end."""
+
+    def quote(self) -> Quote:
+        """What the replicas would run on and cost, by the provider's prices of now; starts nothing.
+
+        Raises:
+            NothingFits: Nothing on sale holds the models; the hint tells what would help.
+            BudgetExceeded: The budget does not pay for ten minutes of all replicas.
+            ComputeError: The provider does not say what it has.
+        """
+        return self._wait(self._quote)
+
+    async def aquote(self) -> Quote:
+        """``quote`` for coroutines."""
+        return await self._await(self._quote)
+
+    async def _quote(self) -> Quote:
+        return await (await self._caller.deployment()).quote()
+
+    def keep(self, *, kept: bool = True) -> None:
+        """Has the deployment stay when no program wants it, until a limit, ``delete()`` or `conduit down` ends it.
 
         Args:
-            models: One model or several: ids or ``ModelConfig``.
-            compute_provider: Where the replicas run.
-            gpu: Which GPU; local replicas run on the CPU whatever it says.
-            num_gpus: How many for one replica.
-            replicas: Servers that each run all models.
-            constraints: What a placement must satisfy.
-            budget_usd: Most that the deployment may cost.
-            max_lifetime: Seconds (or timedelta) after which a replica ends by itself.
-            idle_timeout: Seconds (or timedelta) without a request after which it does; ``None`` for never.
-            name: Its role in the program: a new LMLite of the same name replaces the old one for ``gc()``.
-            routing: How requests are shared out among the replicas; the name of a policy, or a ``Routing``.
+            kept: False takes that back.
 
         Raises:
-            ArgumentInvalid: An argument is impossible.
+            IllegalTransition: It is not up.
         """
-        self._config = resource_config(
-            models,
-            compute_provider,
-            gpu=gpu,
-            num_gpus=num_gpus,
-            replicas=replicas,
-            constraints=constraints,
-            budget_usd=budget_usd,
-            max_lifetime=max_lifetime,
-            idle_timeout=idle_timeout,
-            name=name,
-            routing=routing,
-            engine=self.default_engine,
-        )
-        self._begin()
+        self._wait(self._keep, kept)
 
-    def _begin(self) -> None:
-        self._settings = settings_module.load()
-        self._made_caller: Caller | None = None
-        self._background: Future[None] | None = None
-        wanted.want(self)
+    async def akeep(self, *, kept: bool = True) -> None:
+        """``keep`` for coroutines."""
+        await self._await(self._keep, kept)
 
-    @property
-    def _caller(self) -> Caller:
-        # Made at first use: HTTP client and database library are most of this package's import time.
-        from conduit.lmlite.calls.calling import Caller
-
-        with _making:
-            if self._made_caller is None:
-                self._made_caller = Caller(self._config, self._settings)
-            return self._made_caller
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What travels to another process: the configuration, not the connections."""
-        own = {"_settings", "_made_caller", "_background"}
-        return {name: value for name, value in vars(self).items() if name not in own}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        vars(self).update(state)
-        self._begin()
-
-    def __repr__(self) -> str:
-        """Models, provider and replicas."""
-        models = ", ".join(self.model_ids)
-        return f"{type(self).__name__}([{models}], {self._config.provider.name}, replicas={self._config.replicas})"
-
-    @property
-    def config(self) -> ResourceConfig:
-        """The whole configuration."""
-        return self._config
-
-    @property
-    def settings(self) -> Settings:
-        """The settings it was made under."""
-        return self._settings
-
-    @property
-    def model_ids(self) -> tuple[str, ...]:
-        """The models that a call may name."""
-        return self._config.model_ids
-
-    def model_id_of(self, model_id: str | None = None) -> str:
-        """The id to use for a call that names ``model_id``, or names none.
-
-        Raises:
-            ArgumentInvalid: None named, and there are several models; or it is one for embeddings.
-            ModelNotFound: No such model here.
-        """
-        model = self._config.model(model_id)
-        if model.task == "embed":
-            raise ArgumentInvalid(
-                f"{model.model_id} was declared for embeddings, and a call asks for text or a value.",
-                hint="Ask for vectors at POST /v1/embeddings of one of lm.endpoints.",
-                argument="model_id",
-            )
-        return model.model_id
-
-    @property
-    def parallelism(self) -> int:
-        """Requests that all replicas run at a time, of the first model where there are several."""
-        return self.parallelism_of(self.model_ids[0])
-
-    def parallelism_of(self, model_id: str | None = None) -> int:
-        """Requests of that model that all replicas run at a time."""
-        return self._config.replicas * self._config.model(model_id).max_model_concurrency
+    async def _keep(self, kept: bool) -> None:
+        await (await self._caller.deployment()).keep(kept=kept)
 
     def up(self, *, wait: bool = True) -> None:
         """Has all replicas running and ready.
@@ -198,7 +104,9 @@ class LifeCycle:
         Raises:
             DeploymentFailed: A replica did not become ready.
             ModelNotFound: A model does not exist.
-            ModelDoesNotFit: The memory does not suffice.
+            ModelDoesNotFit: This machine's memory does not suffice.
+            NothingFits: Nothing that the provider has on sale holds the models.
+            BudgetExceeded: It could cost more than it may.
             ComputeError: The provider cannot start a node.
         """
         if wait:
@@ -249,6 +157,42 @@ class LifeCycle:
 
     async def _health(self) -> Health:
         return await (await self._caller.deployment()).health()
+
+    def update(self, **changes: Any) -> None:
+        """Changes the configuration while it serves.
+
+        The replicas of the new configuration come up first, then all calls go there, those of fronts, too, and then
+        the ones before end, once what runs on them has ended. One that does not come up changes nothing.
+
+        Args:
+            **changes: Arguments of the constructor, in place of those that it was made with.
+
+        Raises:
+            ArgumentInvalid: An argument is impossible, or is none.
+            ConduitError: What ``up`` raises.
+        """
+        self._wait(self._update, changes)
+
+    async def aupdate(self, **changes: Any) -> None:
+        """``update`` for coroutines."""
+        await self._await(self._update, changes)
+
+    async def _update(self, changes: Mapping[str, Any]) -> None:
+        if unknown := sorted(changes.keys() - self._arguments.keys()):
+            raise ArgumentInvalid(
+                f"{', '.join(unknown)}: {type(self).__name__} has no such argument.",
+                hint=f"It has: {', '.join(self._arguments)}.",
+                argument=unknown[0],
+            )
+        arguments = self._arguments | dict(changes)
+        config = resource_config(**arguments, engine=self.default_engine)
+        successor = _Successor(replace(config, name=None), self._settings)
+        wanted.want(successor)  # or a garbage collection would take it for nobody's while it comes up
+        if substitute.current() is None:
+            await self._caller.move(config)
+        self._arguments, self._config = arguments, config
+        wanted.want(self)
+        wanted.forgo(successor)
 
     def stop(self) -> None:
         """Ends all replicas, for every process that uses them; records and logs stay until ``delete()``."""
@@ -422,11 +366,3 @@ class LifeCycle:
             tls_certificate=tls_certificate,
             tls_key=tls_key,
         )
-
-    def _wait(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-        return portal().call(function, *arguments)
-
-    async def _await(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
-        if substitute.current() is not None:
-            return await function(*arguments)  # a substitute may use what belongs to the caller's loop
-        return await portal().acall(function, *arguments)

@@ -14,7 +14,9 @@ import random_weights
 from conduit import settings, store
 from conduit.errors import ConduitError
 from conduit.lmlite import LMLiteResource, ModelConfig, down
+from conduit.sim.runpod import Simulator
 from support import thinking_model
+from support.rented import QUICK
 
 
 @pytest.fixture(scope="session")
@@ -101,3 +103,20 @@ def requests_waiting_at() -> Callable[[int], int]:
         return sum(local_port == port and unread > 0 for local_port, unread in ends)
 
     return count
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Simulator]]:
+    """Starts a simulated RunPod, which this process and those that it starts then use."""
+    running: list[Simulator] = []
+
+    def start(**options) -> Simulator:
+        simulator = Simulator(provision_s=0.05, start_s=0.05, **options).__enter__()
+        running.append(simulator)
+        for name, value in {**simulator.environment(), **QUICK}.items():
+            monkeypatch.setenv(name, value)
+        return simulator
+
+    yield start
+    for simulator in running:
+        simulator.close()

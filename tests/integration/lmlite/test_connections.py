@@ -67,6 +67,23 @@ def test_requests_one_after_the_other_share_one_connection():
     scene(play, ok)
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_replica_behind_another_servers_path_is_asked_below_it(slash):
+    async def play(server, connections):
+        there = replica(server, url=f"{server.url}/proxy/pod1/8000{slash}")
+        answer = await connections.send(there, "POST", "/v1/chat/completions?x=1", {}, b"{}")
+        assert await whole(answer) == b"ok"
+        answer.close()
+        assert await get(connections, server) == b"ok"
+        assert [request.path for request in server.requests] == [
+            "/proxy/pod1/8000/v1/chat/completions?x=1",
+            "/",
+        ]
+        assert server.requests[0].headers["host"] == f"127.0.0.1:{server.port}"
+
+    scene(play, ok)
+
+
 def test_requests_at_a_time_have_a_connection_each_and_later_ones_reuse_them():
     go_on = asyncio.Event()
 

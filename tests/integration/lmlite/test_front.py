@@ -248,6 +248,62 @@ def test_one_full_replica_is_passed_over():
     scene(play)
 
 
+def page(status):
+    """What a proxy says in the place of a server that it does not reach."""
+
+    async def script(request):
+        yield f"HTTP/1.1 {status}\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>".encode()
+
+    return script
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "404 Not Found", "524 A Timeout Occurred"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_a_proxy_says_in_a_replicas_place_reaches_no_caller(status, stream):
+    async def play():
+        async with (
+            RawReplica(page(status)) as a,
+            RawReplica(says_ok) as b,
+            front_of(a, b) as front,
+            client(front) as http,
+        ):
+            for _ in range(2):
+                answer = await http.post("/v1/chat/completions", json=HELLO | {"stream": stream})
+                assert (answer.status_code, answer.json()) == (200, OK)
+            assert len(b.requests) == 2
+            assert a.requests
+
+    scene(play)
+
+
+def test_where_proxies_reach_no_replica_the_caller_is_told_so_in_openais_form():
+    async def play():
+        async with RawReplica(page("502 Bad Gateway")) as a, front_of(a) as front, client(front) as http:
+            answer = await http.post("/v1/chat/completions", json=HELLO)
+            assert (answer.status_code, code_of(answer)) == (503, "engine_lost")
+            assert "<html>" not in answer.text
+
+    scene(play)
+
+
+def test_a_replicas_own_404_passes_as_it_is():
+    async def script(request):
+        yield whole({"error": {"message": "no such adapter", "code": "its_own"}}, "404 Not Found")
+
+    async def play():
+        async with (
+            RawReplica(script) as a,
+            RawReplica(script) as b,
+            front_of(a, b) as front,
+            client(front) as http,
+        ):
+            answer = await http.post("/v1/chat/completions", json=HELLO)
+            assert (answer.status_code, code_of(answer)) == (404, "its_own")
+            assert len(a.requests) + len(b.requests) == 1
+
+    scene(play)
+
+
 def test_a_refusal_of_the_request_itself_passes_as_it_is_and_is_tried_once():
     refused = {
         "error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}

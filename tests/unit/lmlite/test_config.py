@@ -8,8 +8,8 @@ from conduit import settings
 from conduit.compute import ComputeProvider, Constraint
 from conduit.errors import ArgumentInvalid, ModelNotFound
 from conduit.lmlite.config import ModelConfig, Routing, resource_config
-from conduit.lmlite.nodes.deployment import server_config
 from conduit.lmlite.nodes.model_files import ModelFiles
+from conduit.lmlite.nodes.server_config import server_config
 from gpu_server.settings import ServerSettings
 
 LOCAL = ComputeProvider.LOCAL
@@ -77,6 +77,12 @@ def test_an_impossible_model_argument_is_named(arguments, named):
         ({"constraints": ["cheap"]}, "constraints"),
         ({"routing": "random"}, "routing"),
         ({"models": ModelConfig("m", tensor_parallel=2)}, "tensor_parallel"),
+        ({"regions": "EU-RO-1"}, "regions"),
+        ({"regions": [""]}, "regions"),
+        ({"regions": [3]}, "regions"),
+        ({"max_usd_per_hour": 0}, "max_usd_per_hour"),
+        ({"max_usd_per_hour": "1"}, "max_usd_per_hour"),
+        ({"max_usd_per_hour": float("nan")}, "max_usd_per_hour"),
     ],
 )
 def test_an_impossible_resource_argument_is_named(arguments, named):
@@ -131,6 +137,10 @@ def test_equal_configurations_share_a_key():
         {"models": ModelConfig("m", task="embed")},
         {"models": ModelConfig("m", max_queue=9)},
         {"models": ModelConfig("m", engine="sglang", engine_args=["--x"])},
+        {"gpu": "NVIDIA L4"},
+        {"num_gpus": 2},
+        {"regions": ["EU-RO-1"]},
+        {"serverless": True},
     ],
 )
 def test_whatever_changes_what_runs_changes_the_key(change):
@@ -146,8 +156,23 @@ def test_other_surroundings_change_the_key(change):
 
 
 def test_what_changes_nothing_that_runs_does_not_change_the_key():
-    other = resource_config("m", LOCAL, name="n", budget_usd=3, routing=Routing("prefix", hedge_after_s=1))
+    routing = Routing("prefix", hedge_after_s=1)
+    other = resource_config("m", LOCAL, name="n", budget_usd=3, max_usd_per_hour=1.5, routing=routing)
     assert key(resource_config("m", LOCAL)) == key(other)
+
+
+def test_replicas_are_as_many_nodes_and_an_endpoint_is_one():
+    assert resource_config("m", LOCAL, replicas=3).nodes == 3
+    assert resource_config("m", LOCAL, replicas=3, serverless=True).nodes == 1
+
+
+def test_a_configuration_is_json_values_for_the_records():
+    config = resource_config(
+        "m", ComputeProvider.RUNPOD, gpu="NVIDIA L4", regions=["EU-RO-1"], constraints=[Constraint.SECURE]
+    )
+    spec = json.loads(json.dumps(config.spec()))
+    assert (spec["gpu"], spec["regions"], spec["constraints"]) == ("NVIDIA L4", ["EU-RO-1"], ["secure"])
+    assert spec["models"][0]["model_id"] == "m"
 
 
 def test_the_default_engine_is_the_providers_or_the_resources_and_a_models_own_comes_first():
@@ -199,4 +224,4 @@ def test_a_server_is_told_all_of_a_model_and_takes_it():
     )
     own = {field.name for field in fields(ModelConfig)}
     assert own <= set(told["models"][0])
-    assert set(told["models"][0]) - own == {"path", "startup_timeout_s"}
+    assert set(told["models"][0]) - own == {"path", "source", "startup_timeout_s"}

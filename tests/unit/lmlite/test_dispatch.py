@@ -21,6 +21,7 @@ from conduit.lmlite.replicas.client import Client
 from conduit.lmlite.replicas.dispatch import dispatch
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.replicas.probes import Probes
+from conduit.lmlite.replicas.states import ReplicaState
 from conduit.lmlite.request import LMRequest, Sampling
 from conduit.testing import FakeProvider
 from support.replicas import Replicas, completion, error
@@ -189,7 +190,7 @@ def test_a_replica_that_breaks_every_connection_is_not_asked_for_ever():
         (error(400, "bad parameter"), RequestRefused),
         (error(413, "too large"), RequestRefused),
         (error(500, "broken"), RequestRefused),
-        (httpx.Response(502, content=b"<html>"), RequestRefused),
+        (httpx.Response(501, content=b"<html>"), RequestRefused),
         (httpx.Response(200, content=b"<html>"), RequestRefused),
         (httpx.Response(200, json={"choices": []}), RequestRefused),
     ],
@@ -202,6 +203,35 @@ def test_a_refusal_is_typed_tried_once_and_sets_no_replica_aside(response, expec
     assert caught.value.hint
     assert scene.order == "a"
     assert scene.pool.dead() == []
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+def test_what_a_proxy_says_in_a_replicas_place_sends_the_request_elsewhere(streamed):
+    page = httpx.Response(502, content=b"<html>Bad gateway</html>")
+    good = sse(delta("ok", "stop")) if streamed else completion("ok")
+    scene = Scene("ab", lambda node_id, _: page if node_id == "a" else good)
+    pieces = []
+    [reply] = scene.send(emit=pieces.append if streamed else None)
+    assert (reply.replica, reply.text) == ("b", "ok")
+    assert pieces == (["ok"] if streamed else [])
+
+
+def test_a_replica_whose_proxy_reaches_nothing_is_dead_once_it_stays_so():
+    scene = Scene("a")
+    scene.http.ready = httpx.Response(404, content=b"<html>no such pod</html>")
+    now = scene.pool._clock()
+
+    async def ask():
+        probes = Probes(scene.pool, Client(scene.http))
+        for later in (0, 1, 5):
+            scene.pool._clock = lambda: now + later  # noqa: B023
+            assert not await probes.look(scene.pool.replicas[0])
+            yield scene.pool.state(scene.pool.replicas[0], "m")
+
+    async def run():
+        return [state async for state in ask()]
+
+    assert asyncio.run(run()) == [ReplicaState.BUSY, ReplicaState.BUSY, ReplicaState.DEAD]
 
 
 def test_the_numbers_of_a_prompt_too_long_are_told():

@@ -7,10 +7,9 @@ from conduit.compute import NodeSpec
 from conduit.errors import NodeFailed
 from conduit.lmlite import LMLiteResource, collect, deployments, down
 from conduit.lmlite.config import resource_config
-from conduit.lmlite.nodes import inventory
 from conduit.lmlite.nodes.deployment import Deployment
-from conduit.lmlite.nodes.site import Site
 from conduit.lmlite.replicas.client import Client
+from conduit.provisioning import Site, site
 from conduit.settings import Settings
 from conduit.testing import FakeProvider
 from support.replicas import Replicas
@@ -53,7 +52,7 @@ def world(tmp_path, monkeypatch):
     async def open_site(settings, _):
         return world.site(project=settings.project)
 
-    monkeypatch.setattr(inventory, "open_site", open_site)
+    monkeypatch.setattr(site, "open_site", open_site)
     yield world
     world.store.close()
 
@@ -103,6 +102,38 @@ def test_what_another_live_process_wants_stays(world, monkeypatch):
     assert world.keys == {key}
 
 
+def test_what_was_told_to_stay_stays_until_down(world):
+    key = world.up()
+    world.store.keep_deployment(key)
+    world.forget_process()
+    assert collect(world.settings) == []
+    [view] = deployments(world.settings)
+    assert (view.kept, view.wanted_by) == (True, ())
+    [removed] = down(world.settings)
+    assert (removed.id, removed.done) == (key, True)
+    assert world.provider.nodes == {}
+
+
+def test_what_is_no_longer_told_to_stay_goes(world):
+    key = world.up()
+    world.store.keep_deployment(key)
+    world.forget_process()
+    world.store.keep_deployment(key, kept=False)
+    assert [removed.id for removed in collect(world.settings)] == [key]
+
+
+def test_what_replicas_cost_is_listed_and_what_there_is_to_spend(world):
+    key = world.up(replicas=2, budget_usd=3.0)
+    for record in world.store.nodes():
+        world.store.transition(record.id, record.state, usd_per_hour=0.4, expires_at=9e9)
+    [view] = deployments(world.settings)
+    assert (view.key, view.budget_usd, view.usd_per_hour) == (key, 3.0, pytest.approx(0.8))
+    assert 0 < view.usd < 0.8
+    assert [(node.usd_per_hour, node.expires_at) for node in view.nodes] == [(0.4, 9e9)] * 2
+    world.provider.kill(view.nodes[0].id)
+    assert deployments(world.settings)[0].usd_per_hour == pytest.approx(0.4), "a lost one costs no more"
+
+
 def test_other_projects_are_left_alone(world):
     key = world.up(project="other")
     world.forget_process()
@@ -134,10 +165,10 @@ def test_one_that_resists_is_told_and_does_not_keep_the_others(world):
     stubborn = next(iter(world.provider.nodes))
     original = world.provider.destroy
 
-    async def destroy(node_id, *, at_once=False):
+    async def destroy(node_id, handle=None, *, at_once=False):
         if node_id == stubborn:
             raise NodeFailed("still lives")
-        await original(node_id)
+        await original(node_id, handle)
 
     world.provider.destroy = destroy
     outcomes = {removed.error: removed.done for removed in down(world.settings)}

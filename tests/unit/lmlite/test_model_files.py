@@ -6,7 +6,8 @@ import pytest
 from conduit.errors import ModelDoesNotFit, ModelNotFound
 from conduit.lmlite.config import ModelConfig
 from conduit.lmlite.nodes.memory import check_fit
-from conduit.lmlite.nodes.model_files import ModelFiles, locate
+from conduit.lmlite.nodes.model_files import ModelFiles, locate, located
+from conduit.settings import Settings
 
 QWEN = {
     "model_type": "qwen3",
@@ -83,6 +84,26 @@ def test_a_broken_config_is_told_with_its_path(tmp_path):
     (path / "config.json").write_text("{")
     with pytest.raises(ModelNotFound, match=r"config\.json"):
         locate(ModelConfig(str(path))).config()
+
+
+def test_what_is_loaded_in_a_models_place_is_what_is_located_under_the_models_name(tmp_path):
+    path, asked = folder(tmp_path / "m"), ModelConfig("owner/large")
+    found = located(asked, Settings(model_aliases={"owner/large": str(path)}))
+    assert (found.model_id, found.path) == ("owner/large", path)
+    assert located(ModelConfig("owner/other"), Settings(model_aliases={"owner/large": "x/y"})).path is None
+
+
+def test_another_stand_in_changes_the_fingerprint_and_so_does_none():
+    prints = {
+        located(ModelConfig("owner/large"), Settings(model_aliases=aliases)).fingerprint
+        for aliases in ({}, {"owner/large": "owner/a"}, {"owner/large": "owner/b"})
+    }
+    assert len(prints) == 3
+
+
+def test_a_stand_in_that_is_no_model_is_named():
+    with pytest.raises(ModelNotFound, match="just-a-name"):
+        located(ModelConfig("owner/large"), Settings(model_aliases={"owner/large": "just-a-name"}))
 
 
 def test_replicas_that_do_not_fit_are_refused_with_the_numbers(tmp_path):

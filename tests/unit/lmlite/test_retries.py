@@ -65,7 +65,7 @@ def asked(*replies, prompt=PROMPT):
 
     outcome = asyncio.run(run())
     assert not waiting
-    return outcome, meter.row(error=None, deployment_key="k", cost_usd=None)
+    return outcome, meter.row(error=None, deployment_key="k")
 
 
 def test_every_retry_repeats_the_first_messages_and_quotes_the_last_answer_with_its_errors(lm):

@@ -61,3 +61,11 @@ def test_objects_of_another_data_folder_do_not_count(monkeypatch, tmp_path):
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(tmp_path))
     assert keys() == set()
     assert lm is not None
+
+
+def test_another_image_of_the_server_is_another_deployment(monkeypatch):
+    def key_with(image):
+        monkeypatch.setenv("CONDUIT_RUNPOD_IMAGE", image)
+        return key(LMLiteResource("a/b", "runpod"))
+
+    assert key_with("server:1") == key_with("server:1") != key_with("server:2")

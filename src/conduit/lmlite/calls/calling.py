@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
 from conduit import mdl, telemetry
-from conduit.compute import ComputeProvider
 from conduit.errors import AnswerError, DeploymentStopped, NoReplica, ReplicaLost, RequestTimeout
 from conduit.lmlite.calls import substitute
 from conduit.lmlite.calls.channels import ThinkingFilter, check_not_refused, spoken
@@ -24,13 +25,13 @@ from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.calls.typed import ask
 from conduit.lmlite.config import ResourceConfig
 from conduit.lmlite.nodes.deployment import Deployment
-from conduit.lmlite.nodes.site import Site, open_site
 from conduit.lmlite.portal import Portal, portal
 from conduit.lmlite.replicas.client import Client
 from conduit.lmlite.replicas.connections import Transport
 from conduit.lmlite.replicas.dispatch import Emit, dispatch
 from conduit.lmlite.replicas.pool import Pool
 from conduit.lmlite.request import LMReply, LMRequest
+from conduit.provisioning import Site, open_site
 from conduit.settings import Settings
 
 T = TypeVar("T")
@@ -43,13 +44,27 @@ _PIECE_CHARS = 4
 _clients: dict[int, tuple[Portal, Client]] = {}  # one, of this process's portal
 
 
+class Follower(Protocol):
+    """What serves an LMLite's configuration to others."""
+
+    def configure(self, config: ResourceConfig) -> None:
+        """From now on the replicas serve this."""
+        ...
+
+
 class Caller:
-    """Sends one LMLite's requests, and holds its deployment."""
+    """Sends one LMLite's requests, and holds its deployment.
+
+    Attributes:
+        ended: ``stopped``, ``deleted`` or ``released``, by this LMLite.
+        followers: Are told when the calls have moved to a deployment of another configuration.
+    """
 
     def __init__(self, config: ResourceConfig, settings: Settings) -> None:
         self._config, self._settings = config, settings
         self._opened: tuple[Portal, Site, Deployment] | None = None
-        self.ended: str | None = None  # "stopped", "deleted" or "released", by this LMLite
+        self.ended: str | None = None
+        self.followers: WeakSet[Follower] = WeakSet()
 
     async def deployment(self) -> Deployment:
         """The deployment, up or not; opens the records at first use."""
@@ -60,6 +75,26 @@ class Caller:
             if self._opened is None or self._opened[0] is not home:  # another call may have been quicker
                 self._opened = home, site, Deployment(site, _client(home), self._config)
         return self._opened[2]
+
+    async def move(self, config: ResourceConfig) -> None:
+        """Brings up the deployment of another configuration, sends all calls there, and ends the one before.
+
+        What runs there may end, for as long as a request may take. Another process that wants it keeps it.
+
+        Raises:
+            ConduitError: The new one did not come up; all stays as it was.
+        """
+        await self.deployment()
+        assert self._opened is not None
+        home, left, before = self._opened
+        site = await open_site(self._settings, config.provider)
+        after = Deployment(site, _client(home), config)
+        await after.up(again=True)
+        self._config, self._opened, self.ended = config, (home, site, after), None
+        for follower in tuple(self.followers):
+            follower.configure(config)
+        await before.leave(drain_s=self._settings.request_timeout_s, stays=before.key == after.key)
+        await left.provider.aclose()
 
     async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> Reply[str]:
         """The answer's text; its pieces also go to ``emit`` as they come."""
@@ -145,23 +180,26 @@ class Caller:
         fake = substitute.current()
         with meter.attempt():
             reply = (
-                await self._send_to_replica(request, timeout_s, emit)
+                await self._send_to_replica(request, timeout_s, emit, meter)
                 if fake is None
                 else await _send_to_substitute(fake, request, timeout_s, emit)
             )
         meter.answered(reply)
         return reply
 
-    async def _send_to_replica(self, request: LMRequest, timeout_s: float, emit: Emit | None) -> LMReply:
+    async def _send_to_replica(
+        self, request: LMRequest, timeout_s: float, emit: Emit | None, meter: Meter
+    ) -> LMReply:
         pool, client = await self.ready_pool(), _client(portal())
+        send = partial(dispatch, client=client, request=request, emit=emit, spend=meter.spend)
         try:
-            return await dispatch(pool, client, request, timeout_s=timeout_s, emit=emit)
+            return await send(pool, timeout_s=timeout_s)
         except NoReplica as error:
             if error.retry_after_s is not None:
                 raise
             # All have gone, most likely by their idle limit, and none has worked on the request: start again.
             pool = await self.pool_after(pool)
-            return await dispatch(pool, client, request, timeout_s=timeout_s, emit=emit)
+            return await send(pool, timeout_s=timeout_s)
 
     async def ready_pool(self) -> Pool:
         """The ready replicas, brought up if need be.
@@ -217,8 +255,7 @@ class Caller:
         if self._opened is None or not self._settings.run_log or substitute.current() is not None:
             return
         _, site, deployment = self._opened
-        cost_usd = 0.0 if self._config.provider is ComputeProvider.LOCAL else None
-        site.store.log_call(meter.row(error=error_code, deployment_key=deployment.key, cost_usd=cost_usd))
+        site.store.log_call(meter.row(error=error_code, deployment_key=deployment.key))
 
 
 class _Pieces:

@@ -16,9 +16,14 @@ from conduit.store import Attempt, ModelCall
 
 @dataclass
 class Meter:
-    """Counts while the call runs. Keeps no text: inputs are hashed."""
+    """Counts while the call runs. Keeps no text: inputs are hashed.
+
+    Attributes:
+        cost_usd: What its attempts have cost so far, failed ones included.
+    """
 
     request: LMRequest
+    cost_usd: float = 0.0
     started_at: float = field(default_factory=time.time)
     _begun: float = field(default_factory=time.perf_counter)
     _attempts: list[Attempt] = field(default_factory=list)
@@ -50,6 +55,10 @@ class Meter:
         finally:
             self._change(latency_s=time.perf_counter() - begun)
 
+    def spend(self, usd: float) -> None:
+        """Counts what an attempt has cost."""
+        self.cost_usd += usd
+
     def answered(self, reply: LMReply) -> None:
         """Counts an answer, used or not."""
         self._change(
@@ -69,7 +78,7 @@ class Meter:
         problems = len(error.errors) if isinstance(error, OutputInvalid) else 0
         self._change(error=error.code, problems=problems)
 
-    def row(self, *, error: str | None, deployment_key: str, cost_usd: float | None) -> ModelCall:
+    def row(self, *, error: str | None, deployment_key: str) -> ModelCall:
         """The row, once the call has ended."""
         replicas = [attempt.replica for attempt in self._attempts if attempt.replica is not None]
         return ModelCall(
@@ -83,7 +92,7 @@ class Meter:
             replica=replicas[-1] if replicas else None,
             attempts=max(1, sum(attempt.sent for attempt in self._attempts)),
             repairs=len(self._attempts[-1].repairs) if self._attempts else 0,
-            cost_usd=cost_usd,
+            cost_usd=self.cost_usd,
             error=error,
             flow_run_id=flow_run_id.get(),
             deployment_key=deployment_key,

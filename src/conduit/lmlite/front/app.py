@@ -63,14 +63,19 @@ class App:
         doors: Doors,
         timeout_s: float,
     ) -> None:
-        self._config, self._doors, self._pool_now = config, doors, pool_now
+        self._backend, self._doors, self._pool_now = backend, doors, pool_now
         self._expected = b"Bearer " + token.get_secret_value().encode()
-        self._sorter = reading.Sorter(config.model_ids, looks=config.routing.policy != "round_robin")
         self._relay = Relay(backend, timeout_s)
-        self._batches = Batches(backend, config.model_ids[0])
+        self.configure(config)
         self._created = int(time.time())
         self.figures = Figures()
         self.draining = False
+
+    def configure(self, config: ResourceConfig) -> None:
+        """From now on the replicas serve this."""
+        self._config = config
+        self._sorter = reading.Sorter(config.model_ids, looks=config.routing.policy != "round_robin")
+        self._batches = Batches(self._backend, config.model_ids[0])
 
     async def __call__(self, scope: Any, receive: reading.Receive, send: Any) -> None:
         """Serves one request."""

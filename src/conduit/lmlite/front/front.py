@@ -140,6 +140,7 @@ async def serve(
     except BaseException:
         listener.close()
         raise
+    caller.followers.add(app)
     home = portal()
     home.at_close(listening.end)
     shown = f"[{host}]" if ":" in host else host

@@ -22,7 +22,7 @@ from conduit.lmlite.replicas.failover import with_failover
 from conduit.lmlite.replicas.hedging import claim
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Pool, Replica
-from conduit.lmlite.replicas.refusals import refusal
+from conduit.lmlite.replicas.refusals import by_proxy, refusal
 
 _PASSED_ON = frozenset(
     {b"content-type", b"retry-after", b"cache-control", b"x-batch-id", b"x-accel-buffering"}
@@ -194,7 +194,7 @@ class _Passage:
 
     def _check(self, answer: Answer, content: bytes, replica: Replica) -> None:
         """Raises what concerns the replica and not the caller, so that another one is asked."""
-        if answer.status not in (401, 403, 429, 503):
+        if answer.status not in (401, 403, 429, 503) and not by_proxy(answer.status, content):
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
         error = refusal(answer.status, content, headers, model_id=self.what.model_id, replica=replica.node_id)

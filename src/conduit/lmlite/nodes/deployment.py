@@ -9,23 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import anyio
 
-from conduit.errors import ConduitError, DeploymentFailed
-from conduit.lmlite.config import ModelConfig, ResourceConfig
-from conduit.lmlite.nodes import node_steps
-from conduit.lmlite.nodes.exclusive import exclusive
+from conduit import provisioning
+from conduit.compute import ComputeProvider
+from conduit.errors import ConduitError, DeploymentFailed, ProviderError
+from conduit.lmlite.config import ResourceConfig
+from conduit.lmlite.nodes import placing
 from conduit.lmlite.nodes.health import Health, ReplicaHealth
-from conduit.lmlite.nodes.model_files import ModelFiles, locate
-from conduit.lmlite.nodes.site import Site, off_loop
+from conduit.lmlite.nodes.model_files import located
+from conduit.lmlite.nodes.quote import Quote, quote, terms
 from conduit.lmlite.nodes.starts import Starts
 from conduit.lmlite.nodes.supervision import Supervision
 from conduit.lmlite.replicas.client import Client, Readiness
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.replicas.states import ReplicaState
+from conduit.provisioning import Keeper, Site, exclusive, off_loop
 from conduit.settings import Settings
 from conduit.store import DeploymentState, NodeRecord, NodeState
 
@@ -33,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_POLL_S, _LAST_POLL_S = 0.02, 0.25
 _DRAIN_S = 5.0
-_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}  # checkpoints' names to the server's
+_UNSEEN = (NodeState.INTENT, NodeState.CREATING)  # its provider may not show it yet
 
 
 class Deployment:
@@ -41,7 +43,7 @@ class Deployment:
 
     def __init__(self, site: Site, client: Client, config: ResourceConfig) -> None:
         self._site, self._client, self._config = site, client, config
-        self._models = [(model, locate(model)) for model in config.models]
+        self._models = [(model, located(model, site.settings)) for model in config.models]
         self.key = deployment_key(config, site.settings, site.owner.id)
         self.owner = site.owner.id
         self.pool: Pool | None = None
@@ -51,13 +53,15 @@ class Deployment:
             config,
             self._models,
             key=self.key,
-            server_config=server_config(config, self._models, site.settings),
+            place=partial(placing.place, site, config, self._models),
+            terms=terms(site, config),
         )
         self._joined = False  # this process has used it before
         self._looked_at = -math.inf
         self._lock = anyio.Lock()
         self._supervised: Pool | None = None
         self._supervising: asyncio.Task[None] | None = None
+        self._reconciling: asyncio.Task[None] | None = None
 
     async def up(self, *, seen: Pool | None = None, again: bool = False) -> Pool:
         """The pool of ready replicas; starts what is missing.
@@ -78,6 +82,7 @@ class Deployment:
             if self.pool is not None and looked and not again:
                 return self.pool
             self._looked_at = anyio.current_time()
+            self._reconcile()
             started: list[str] = []
             try:
                 with anyio.fail_after(self._starts.startup_timeout_s):
@@ -101,20 +106,20 @@ class Deployment:
     async def stop(self) -> None:
         """Ends all replicas, once what runs has ended or a short while has passed; records and logs stay."""
         await self._let_go()
-        async with self._lock, exclusive(self._site.settings.data_dir, self.key):
+        async with self._lock, exclusive(self._site, self.key):
             if await off_loop(self._site.store.deployment, self.key) is None:
                 return
             await self._starts.set_state(DeploymentState.STOPPED)
             await off_loop(self._site.store.withdraw, self.key)
-            await node_steps.end_all(
+            await provisioning.end_all(
                 self._site, await off_loop(self._site.store.nodes, deployment_key=self.key, live=True)
             )
 
     async def delete(self) -> None:
         """Ends all replicas as ``stop`` does, and removes all that is kept of them."""
         await self._let_go()
-        async with self._lock, exclusive(self._site.settings.data_dir, self.key):
-            await node_steps.remove(self._site, self.key)
+        async with self._lock, exclusive(self._site, self.key):
+            await provisioning.remove(self._site, self.key)
 
     async def health(self) -> Health:
         """How the deployment is; starts and changes nothing."""
@@ -131,18 +136,23 @@ class Deployment:
         return Health(
             key=self.key,
             state=record.state.value if record else "absent",
-            ready=sum(replica.ready for replica in replicas) >= self._config.replicas,
-            wanted_replicas=self._config.replicas,
+            ready=sum(replica.ready for replica in replicas) >= self._config.nodes,
+            wanted_replicas=self._config.nodes,
             replicas=tuple(sorted(replicas, key=lambda r: (r.replica, r.node_id))),
             reason=record.reason if record else None,
             replaced=self.pool.replaced if self.pool is not None else 0,
         )
 
     async def _replica_health(self, node: NodeRecord) -> ReplicaHealth:
-        view = await self._site.provider.get(node.id)
+        try:
+            view = await self._site.provider.get(node.id, node.handle or None)
+        except ProviderError as error:
+            _log.info("how node %s is cannot be told: %s", node.id, error.message)
+            return ReplicaHealth(node.id, node.replica, node.state.value)
         if view is None or not view.alive:
             log = view.log if view else None
-            return ReplicaHealth(node.id, node.replica, NodeState.LOST.value, log=log)
+            state = node.state if view is None and node.state in _UNSEEN else NodeState.LOST
+            return ReplicaHealth(node.id, node.replica, state.value, log=log)
         replica = await self._starts.replica(view)
         if replica is None:
             return ReplicaHealth(node.id, node.replica, node.state.value, log=view.log)
@@ -155,6 +165,7 @@ class Deployment:
             ready=said.ready,
             models=said.models,
             reasons=said.reasons,
+            loading=said.loading,
             log=view.log,
             breaker=self.pool.breaker(replica) if self.pool is not None else "closed",
         )
@@ -167,10 +178,36 @@ class Deployment:
             return self.pool.state(replica).value
         return node.state.value
 
+    async def quote(self) -> Quote:
+        """What it would run on and cost; starts nothing."""
+        return await quote(self._site, self._config)
+
+    async def keep(self, *, kept: bool) -> None:
+        """Has it stay although no process wants it, or no longer."""
+        await off_loop(self._site.store.keep_deployment, self.key, kept=kept)
+
     async def wanted_elsewhere(self) -> bool:
-        """Whether another live process declares the deployment."""
+        """Whether another live process declares the deployment, or it was told to stay."""
+        record = await off_loop(self._site.store.deployment, self.key)
+        if record is not None and record.kept:
+            return True
         declared = await off_loop(self._site.store.declarations, self.key)
         return any(not self._site.store.is_ours(declaration) for declaration in declared)
+
+    async def leave(self, *, drain_s: float, stays: bool) -> None:
+        """Lets what runs end, and ends the replicas too, unless they stay or another process wants them.
+
+        Args:
+            drain_s: How long what runs may go on.
+            stays: The deployment goes on under another object of this process.
+        """
+        await self._let_go(drain_s)
+        if stays:
+            return
+        if await self.wanted_elsewhere():
+            await self.withdraw()
+        else:
+            await self.delete()
 
     async def withdraw(self) -> None:
         """Records that this process does not want the deployment any more, and looks after it no longer."""
@@ -224,18 +261,28 @@ class Deployment:
             self._supervised, self._supervising = pool, asyncio.create_task(work.run())
             self._supervising.add_done_callback(_tell)
 
-    async def _let_go(self) -> None:
-        """Lets what runs on the replicas end, for a short while, and gives them nothing more."""
+    def _reconcile(self) -> None:
+        """Reconciles records and provider beside what this process does, from its first start on."""
+        if self._reconciling is None or self._reconciling.done():
+            self._reconciling = asyncio.create_task(Keeper(self._site, lambda: [self.key]).run())
+            self._reconciling.add_done_callback(_tell)
+
+    async def _let_go(self, drain_s: float = _DRAIN_S) -> None:
+        """Lets what runs on the replicas end, for that long at most, and gives them nothing more."""
         pool, self.pool = self.pool, None
         if pool is not None:
-            await pool.close(_DRAIN_S)
+            await pool.close(drain_s)
         await self._end_supervision()
 
     async def _end_supervision(self) -> None:
-        task, self._supervising = self._supervising, None
-        if task is not None and not task.done():
+        tasks = [
+            task for task in (self._supervising, self._reconciling) if task is not None and not task.done()
+        ]
+        self._supervising = self._reconciling = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 def _tell(supervising: asyncio.Task[None]) -> None:
@@ -249,44 +296,19 @@ def deployment_key(config: ResourceConfig, settings: Settings, owner: str) -> st
     Raises:
         ModelNotFound: A model is neither a folder nor a possible hub id.
     """
-    files = {model.model_id: locate(model).fingerprint for model in config.models}
-    server = _server_version() if settings.tls_certificate is None else f"{_server_version()} over TLS"
-    return config.key(project=settings.project, owner=owner, files=files, server=server)
+    files = {model.model_id: located(model, settings).fingerprint for model in config.models}
+    return config.key(project=settings.project, owner=owner, files=files, server=_server(config, settings))
 
 
-def server_config(
-    config: ResourceConfig, models: list[tuple[ModelConfig, ModelFiles]], settings: Settings
-) -> dict[str, Any]:
-    """What a replica's server is started with; the provider adds its address."""
-    return {
-        "idle_timeout_s": config.idle_timeout_s,
-        "max_lifetime_s": config.max_lifetime_s,
-        "tls_certificate": None if settings.tls_certificate is None else str(settings.tls_certificate),
-        "tls_key": None if settings.tls_key is None else str(settings.tls_key),
-        "models": [
-            {
-                "model_id": model.model_id,
-                "path": None if files.path is None else str(files.path),
-                "engine": model.engine,
-                "task": model.task,
-                "max_model_len": model.max_model_len,
-                "max_model_concurrency": model.max_model_concurrency,
-                "model_batch_execute_timeout_ms": model.model_batch_execute_timeout_ms,
-                "max_queue": model.max_queue,
-                "dtype": _DTYPES.get(model.dtype, model.dtype) if model.dtype else None,
-                "revision": model.revision,
-                "quantization": model.quantization,
-                "memory_fraction": model.memory_fraction,
-                "tensor_parallel": model.tensor_parallel,
-                "engine_command": model.engine_command,
-                "engine_args": model.engine_args,
-                "url": model.url,
-                "api_key_variable": model.api_key_variable,
-                "startup_timeout_s": settings.startup_timeout_s,
-            }
-            for model, files in models
-        ],
+def _server(config: ResourceConfig, settings: Settings) -> str:
+    """The server that runs the models: its version, or the image that has it, and how it is spoken to."""
+    runpod = settings.runpod_serverless_image if config.serverless else settings.runpod_image
+    images: dict[str, str | None] = {
+        ComputeProvider.RUNPOD: runpod,
+        ComputeProvider.DOCKER: settings.docker_image,
     }
+    tls = "over TLS" if settings.tls_certificate is not None else None
+    return " ".join(filter(None, (_server_version(), images.get(config.provider), tls)))
 
 
 def _server_version() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from conduit.lmlite.replicas.client import Loading
+
 
 @dataclass(frozen=True)
 class ReplicaHealth:
@@ -18,6 +20,7 @@ class ReplicaHealth:
         ready: All of its models are.
         models: For each model id ``starting``, ``ready``, ``busy`` or ``failed``.
         reasons: For each model id that has one, why.
+        loading: For each model id that is being started, how far it is.
         log: Path of its log.
         breaker: ``closed``; ``open`` while it gets nothing after broken connections; ``half-open`` for a trial.
     """
@@ -29,6 +32,7 @@ class ReplicaHealth:
     ready: bool = False
     models: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    loading: dict[str, Loading] = field(default_factory=dict)
     log: str | None = None
     breaker: str = "closed"
 

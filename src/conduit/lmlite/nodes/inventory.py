@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-from conduit.compute import SERVER_PORT, ComputeProvider
-from conduit.errors import ConduitError
-from conduit.lmlite.nodes import node_steps, wanted
-from conduit.lmlite.nodes.exclusive import exclusive
-from conduit.lmlite.nodes.site import Site, off_loop, open_site
+from conduit import provisioning
+from conduit.compute import SERVER_PORT
+from conduit.errors import ConduitError, ProviderError
+from conduit.lmlite.nodes import wanted
 from conduit.lmlite.portal import portal
+from conduit.provisioning import Site, exclusive, off_loop
 from conduit.settings import Settings
-from conduit.store import DeploymentRecord
+from conduit.store import DeploymentCost, DeploymentRecord, NodeRecord, NodeState, Store, open_store
 
 _log = logging.getLogger(__name__)
+
+_UNSEEN = (NodeState.INTENT, NodeState.CREATING)  # its provider may not show it yet
 
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """One node of a deployment; ``state`` is ``lost`` when its process is gone unrecorded."""
+    """One node of a deployment.
+
+    Attributes:
+        state: As recorded; ``lost`` when it is gone unrecorded.
+        machine: What it runs on, in words; None for this machine.
+        usd: What it has cost so far, by its price.
+        expires_at: When it ends by itself, in Unix seconds.
+    """
 
     id: str
     replica: int
@@ -29,6 +40,12 @@ class NodeSummary:
     url: str | None
     log: str | None
     created_at: float
+    certificate: str | None = None
+    machine: str | None = None
+    usd_per_hour: float = 0.0
+    usd: float = 0.0
+    expires_at: float | None = None
+    serverless: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,10 @@ class DeploymentView:
 
     Attributes:
         wanted_by: Living processes that declare it, as ``host:pid``.
+        kept: It stays although no process wants it, until `conduit down`.
+        usd_per_hour: What its nodes cost by the hour now.
+        usd: What it has cost so far, by the nodes' prices.
+        budget_usd: The most that it may cost.
     """
 
     key: str
@@ -50,13 +71,20 @@ class DeploymentView:
     created_at: float
     nodes: tuple[NodeSummary, ...]
     wanted_by: tuple[str, ...]
+    kept: bool = False
+    usd_per_hour: float = 0.0
+    usd: float = 0.0
+    budget_usd: float | None = None
 
 
 @dataclass(frozen=True)
 class Removed:
-    """Something that was removed, would be (``done`` is false without ``error``), or resisted (``error``)."""
+    """Something that was removed, would be (``done`` is false without ``error``), or resisted (``error``).
 
-    kind: Literal["deployment", "node"]
+    A ``provider`` is only ever told of with an error: it could not be asked.
+    """
+
+    kind: Literal["deployment", "node", "provider"]
     id: str
     project: str | None
     name: str | None
@@ -94,29 +122,91 @@ def down(settings: Settings, *, dry_run: bool = False) -> list[Removed]:
     return portal().call(_collect, settings, dry_run, True)
 
 
+def costs(
+    settings: Settings,
+    *,
+    all_projects: bool = False,
+    since: float | None = None,
+    problems: list[str] | None = None,
+) -> list[DeploymentCost]:
+    """What the project's deployments cost, or all projects', deleted ones included; bills are asked for first.
+
+    Args:
+        settings: Whose.
+        all_projects: Not only this project's.
+        since: Unix seconds: only what they cost after that.
+        problems: Gets a line for each bill that could not be had.
+
+    Raises:
+        StoreUnavailable: The data folder or database cannot be used.
+    """
+    project = None if all_projects else settings.project
+    work = partial(provisioning.costs, settings, project=project, since=since, problems=problems)
+    return portal().call(work)
+
+
 async def _deployments(settings: Settings, all_projects: bool) -> list[DeploymentView]:
-    site = await open_site(settings, ComputeProvider.LOCAL)
-    records = await off_loop(site.store.deployments, project=None if all_projects else settings.project)
-    return [await _view(site, record) for record in records]
+    records = await off_loop(open_store, settings)
+    rows = await off_loop(records.deployments, project=None if all_projects else settings.project)
+    nodes: dict[str, tuple[NodeSummary, ...]] = {}
+
+    async def look(site: Site) -> None:
+        for record in rows:
+            if record.provider == str(site.provider.kind):
+                living = await off_loop(site.store.nodes, deployment_key=record.key, live=True)
+                nodes[record.key] = tuple([await _summary(site, node) for node in living])
+
+    for kind, error in (await provisioning.at_each(settings, look)).items():
+        _log.warning("what runs at %s is not known: %s", kind, error.message)
+    return [await _view(records, record, nodes.get(record.key)) for record in rows]
 
 
-async def _view(site: Site, record: DeploymentRecord) -> DeploymentView:
-    nodes = []
-    for node in await off_loop(site.store.nodes, deployment_key=record.key, live=True):
-        view = await site.provider.get(node.id)
+async def _summary(site: Site, node: NodeRecord) -> NodeSummary:
+    try:
+        view = await site.provider.get(node.id, node.handle or None)
         alive = view is not None and view.alive
-        nodes.append(
-            NodeSummary(
-                id=node.id,
-                replica=node.replica,
-                state=node.state.value if alive else "lost",
-                alive=alive,
-                url=await site.provider.endpoint(view, SERVER_PORT) if view is not None else None,
-                log=view.log if view is not None else None,
-                created_at=node.created_at,
-            )
-        )
-    declared = await off_loop(site.store.declarations, record.key)
+    except ProviderError as error:
+        _log.info("how node %s is cannot be told: %s", node.id, error.message)
+        return _as_recorded(node)
+    if view is None:
+        state = node.state.value if node.state in _UNSEEN else "lost"
+        return replace(_as_recorded(node), state=state, alive=False)
+    return replace(
+        _as_recorded(node),
+        state=node.state.value if alive else "lost",
+        alive=alive,
+        url=await site.provider.endpoint(view, SERVER_PORT),
+        log=view.log,
+        certificate=view.certificate,
+        serverless=view.serverless,
+    )
+
+
+def _as_recorded(node: NodeRecord) -> NodeSummary:
+    """A node whose provider does not tell: it may live, and cost something."""
+    return NodeSummary(
+        node.id,
+        node.replica,
+        node.state.value,
+        alive=True,
+        url=None,
+        log=None,
+        created_at=node.created_at,
+        machine=_machine(node),
+        usd_per_hour=node.usd_per_hour or 0.0,
+        usd=node.estimated_usd(time.time()),
+        expires_at=node.expires_at,
+    )
+
+
+async def _view(
+    records: Store, record: DeploymentRecord, nodes: tuple[NodeSummary, ...] | None
+) -> DeploymentView:
+    if nodes is None:
+        rows = await off_loop(records.nodes, deployment_key=record.key, live=True)
+        nodes = tuple(_as_recorded(node) for node in rows)
+    declared = await off_loop(records.declarations, record.key)
+    spent = await off_loop(records.costs, deployment_key=record.key)
     return DeploymentView(
         key=record.key,
         name=record.name,
@@ -127,24 +217,43 @@ async def _view(site: Site, record: DeploymentRecord) -> DeploymentView:
         models=_models(record),
         replicas=int(record.spec.get("replicas", 0)),
         created_at=record.created_at,
-        nodes=tuple(nodes),
+        nodes=nodes,
         wanted_by=tuple(f"{declaration.host}:{declaration.pid}" for declaration in declared),
+        kept=record.kept,
+        usd_per_hour=sum(node.usd_per_hour for node in nodes if node.alive),
+        usd=sum(cost.estimated_usd for cost in spent),
+        budget_usd=record.budget_usd,
     )
 
 
+def _machine(node: NodeRecord) -> str | None:
+    return None if node.offering is None else f"{node.offering['gpu_count']} x {node.offering['name']}"
+
+
 async def _collect(settings: Settings, dry_run: bool, everything: bool) -> list[Removed]:
-    site = await open_site(settings, ComputeProvider.LOCAL)
-    ours = set() if everything else await off_loop(wanted.keys, settings, site.owner.id)
-    if not everything and not dry_run:
-        await _declare(site, ours)
-    # Records in the data folder are all this owner's, even when its key was lost; a shared database has others'.
-    owner = None if settings.db_url is None else site.owner.id
-    removed = []
-    for record in await off_loop(site.store.deployments, project=settings.project, owner=owner):
-        entry = await _remove_deployment(site, record, ours, dry_run=dry_run, everything=everything)
-        if entry is not None:
-            removed.append(entry)
-    return removed + await _remove_orphans(site, dry_run=dry_run)
+    removed: list[Removed] = []
+
+    async def at(site: Site) -> None:
+        ours = set() if everything else await off_loop(wanted.keys, settings, site.owner.id)
+        if not everything and not dry_run:
+            await _declare(site, ours)
+        # Records in the data folder are all this owner's, even when its key was lost; a shared one has others'.
+        owner = None if settings.db_url is None else site.owner.id
+        for record in await off_loop(site.store.deployments, project=settings.project, owner=owner):
+            if record.provider == str(site.provider.kind):
+                entry = await _remove_deployment(site, record, ours, dry_run=dry_run, everything=everything)
+                removed.extend([] if entry is None else [entry])
+        removed.extend(await _remove_orphans(site, dry_run=dry_run))
+        if not dry_run:
+            done = await provisioning.reconcile_site(site, keep=ours)
+            for problem in done.errors:
+                _log.warning("%s", problem)
+
+    errors = await provisioning.at_each(settings, at)
+    return removed + [
+        Removed("provider", kind, None, None, (), (), "it could not be asked", error=error.message)
+        for kind, error in errors.items()
+    ]
 
 
 async def _declare(site: Site, ours: set[str]) -> None:
@@ -168,13 +277,11 @@ async def _remove_deployment(
     if dry_run:
         return entry
     try:
-        async with exclusive(site.settings.data_dir, record.key):
+        async with exclusive(site, record.key):
             # Once more under the lock: who brings it up declares it there before a node is started.
             if not everything and await _is_wanted(site, record.key, ours):
                 return None
-            await node_steps.remove(
-                await open_site(site.settings, ComputeProvider(record.provider)), record.key
-            )
+            await provisioning.remove(site, record.key)
     except ConduitError as error:
         _log.warning("deployment %s could not be removed: %s", record.key, error.message)
         return replace(entry, error=error.message)
@@ -184,26 +291,30 @@ async def _remove_deployment(
 async def _is_wanted(site: Site, key: str, ours: set[str]) -> bool:
     if key in ours:
         return True
+    record = await off_loop(site.store.deployment, key)
+    if record is not None and record.kept:
+        return True
     return any(not site.store.is_ours(d) for d in await off_loop(site.store.declarations, key))
 
 
 async def _remove_orphans(site: Site, *, dry_run: bool) -> list[Removed]:
-    removed = []
-    for view in await site.provider.list_owned(site.owner.id):
-        if view.project not in (None, site.settings.project):
-            continue
-        if await off_loop(site.store.node, view.node_id) is not None:
-            continue
-        entry = Removed("node", view.node_id, view.project, None, (), (view.node_id,), "no record knows it")
-        if not dry_run:
-            try:
-                await site.provider.destroy(view.node_id)
-                await site.provider.forget(view.node_id)
-                entry = replace(entry, done=True)
-            except ConduitError as error:
-                entry = replace(entry, error=error.message)
-        removed.append(entry)
-    return removed
+    views = await site.provider.list_owned(site.owner.id)
+    orphans = await provisioning.orphans_among(site, views)
+    ended = [(view, None) for view in orphans] if dry_run else await provisioning.end_orphans(site, orphans)
+    return [
+        Removed(
+            "node",
+            view.node_id,
+            view.project,
+            None,
+            (),
+            (view.node_id,),
+            "no record knows it",
+            done=not dry_run and error is None,
+            error=error,
+        )
+        for view, error in ended
+    ]
 
 
 def _models(record: DeploymentRecord) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ def available_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def cpu_dtype(stated: str | None) -> str | None:
+    """The type that the embedded engine loads weights to on a CPU; None for the checkpoint's own."""
+    return None if stated == "auto" else stated or _CPU_DTYPE
+
+
 def check_fit(models: Sequence[tuple[ModelConfig, ModelFiles]], replicas: int, *, available: int) -> None:
     """Refuses replicas that would not fit.
 
@@ -56,9 +61,10 @@ def _needed_bytes(config: ModelConfig, files: ModelFiles) -> int:
         spec = planner.ModelSpec.from_config(files.config() or {}, checkpoint)
         return planner.estimate(
             spec,
-            max_model_len=config.max_model_len,
-            max_model_concurrency=config.max_model_concurrency,
-            dtype=None if config.dtype == "auto" else config.dtype or _CPU_DTYPE,
+            engine="mistralrs",
+            context_len=config.max_model_len,
+            concurrency=config.max_model_concurrency,
+            dtype=cpu_dtype(config.dtype),
         ).total_bytes
     except ModelUnsupported as error:
         # The engine may run what the planner cannot reckon; the weights alone are a bound that holds.

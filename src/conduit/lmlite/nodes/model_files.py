@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from conduit.errors import ModelNotFound
 from conduit.lmlite.config import ModelConfig
+from conduit.settings import Settings
 
 TINY = "conduit/tiny"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -84,6 +85,19 @@ def locate(model: ModelConfig) -> ModelFiles:
             model_id=model_id,
         )
     return ModelFiles(model_id, None, f"hub:{model.revision or ''}")
+
+
+def located(model: ModelConfig, settings: Settings) -> ModelFiles:
+    """``locate`` of what the settings have loaded in the model's place.
+
+    Raises:
+        ModelNotFound: It is neither a folder nor a possible hub id.
+    """
+    loaded = settings.model_aliases.get(model.model_id, model.model_id)
+    if loaded == model.model_id:
+        return locate(model)
+    files = locate(replace(model, model_id=loaded))
+    return replace(files, model_id=model.model_id, fingerprint=f"{loaded}:{files.fingerprint}")
 
 
 def _fingerprint(folder: Path) -> str:

@@ -1,27 +1,32 @@
 """The nodes of one deployment: finding those that live, starting those that are missing, and when each is ready.
 
-Rows and processes are changed under the deployment's file lock only, since several processes may do so at once.
-Waiting for readiness needs no lock.
+Rows and nodes are changed under the deployment's lease only, since several processes may do so at once.
+Waiting for readiness needs none.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 
-from conduit import compute
+from conduit import compute, provisioning
 from conduit.compute import NodeStatus, NodeView
-from conduit.errors import ConduitError, DeploymentFailed, DeploymentStopped
+from conduit.errors import (
+    ConduitError,
+    DeploymentFailed,
+    DeploymentStopped,
+)
 from conduit.lmlite.config import ModelConfig, ResourceConfig
-from conduit.lmlite.nodes import memory, node_steps
-from conduit.lmlite.nodes.exclusive import exclusive
+from conduit.lmlite.nodes import memory
 from conduit.lmlite.nodes.model_files import ModelFiles
-from conduit.lmlite.nodes.site import Site, off_loop
+from conduit.lmlite.nodes.placing import Placed
+from conduit.lmlite.nodes.sights import Sights
 from conduit.lmlite.replicas.client import Client, Readiness
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.replicas.states import ReplicaState
+from conduit.provisioning import Candidate, Site, Terms, exclusive, off_loop
 from conduit.store import DeploymentState, NodeState
 
 _log = logging.getLogger(__name__)
@@ -48,7 +53,8 @@ class Starts:
         models: Sequence[tuple[ModelConfig, ModelFiles]],
         *,
         key: str,
-        server_config: Mapping[str, Any],
+        place: Callable[[], Awaitable[Placed]],
+        terms: Terms,
     ) -> None:
         """Touches nothing.
 
@@ -58,11 +64,13 @@ class Starts:
             config: What is wanted.
             models: The models and their files.
             key: The deployment's.
-            server_config: What each replica's server is started with.
+            place: Tells what a replica may run on now.
+            terms: What the nodes may take.
         """
         self._site, self._client, self._config = site, client, config
-        self._models, self._server_config = list(models), server_config
+        self._models, self._place, self._terms = list(models), place, terms
         self._silent_since: dict[str, float] = {}
+        self._sights = Sights(site)
         self.key = key
         self.label = f"Deployment {key} of {', '.join(config.model_ids)}"
         self.startup_timeout_s = site.settings.startup_timeout_s
@@ -87,7 +95,7 @@ class Starts:
             ComputeError: The provider cannot start a node.
         """
         site, key, config = self._site, self.key, self._config
-        async with exclusive(site.settings.data_dir, key):
+        async with exclusive(site, key):
             before = await off_loop(site.store.deployment, key)
             if joined and not again and (before is None or before.state is DeploymentState.STOPPED):
                 raise DeploymentStopped(
@@ -102,27 +110,44 @@ class Starts:
                 provider=site.provider.kind,
                 name=config.name,
                 spec=config.spec(),
+                budget_usd=config.budget_usd,
             )
             await self.set_state(DeploymentState.STARTING)
             await off_loop(site.store.declare, key)
             if pool is not None:
                 await self._end_dead(pool)
-            found = await node_steps.living(site, key, config.replicas)
-            missing = [number for number in range(config.replicas) if number not in found]
-            if missing and site.provider.caps.this_machine:
+            found = await provisioning.living(site, key, config.nodes)
+            missing = [number for number in range(config.nodes) if number not in found]
+            candidates = await self._planned() if missing else ()
+            if missing and site.provider.caps.this_machine and candidates[0].offering is None:
                 available = await off_loop(memory.available_bytes)
                 memory.check_fit(self._models, len(missing), available=available)
-            nodes = {view.node_id: number for number, view in found.items()}
-            for number in missing:
-                node_id = compute.new_node_id()
-                # Before it exists: a start that is cut off half-way is given back, too.
-                started.append(node_id)
-                await node_steps.start(site, key, node_id, number, self._server_config)
-                nodes[node_id] = number
+            for left, number in zip(range(len(missing), 0, -1), missing, strict=True):
+                found[number] = await provisioning.start(
+                    site,
+                    key,
+                    number,
+                    candidates,
+                    terms=replace(self._terms, nodes=left),
+                    started=started,  # before it exists: a start that is cut off half-way is given back, too
+                )
             if missing:
-                await node_steps.sweep(site, key)
-            _log.info("%s: %d replicas found, %d started", self.label, len(found), len(missing))
-            return nodes
+                await provisioning.sweep(site, key)
+            self._sights.know(found.values())
+            started_now = len(missing)
+            _log.info("%s: %d replicas found, %d started", self.label, len(found) - started_now, started_now)
+            return {view.node_id: number for number, view in found.items()}
+
+    async def _planned(self) -> Sequence[Candidate]:
+        """What the missing replicas may run on; the plan goes into the deployment's row."""
+        placed = await self._place()
+        await off_loop(
+            self._site.store.set_deployment_plan,
+            self.key,
+            plan=placed.plan,
+            budget_usd=self._config.budget_usd,
+        )
+        return placed.candidates
 
     async def ready(self, node_id: str) -> Replica | None:
         """The replica once all its models are ready, ``None`` before.
@@ -130,9 +155,11 @@ class Starts:
         Raises:
             DeploymentFailed: It will not become ready.
         """
-        view = await self._site.provider.get(node_id)
+        view, is_known = await self._sights.look(node_id)
+        if not is_known:
+            return None  # it is asked again, until the deadline
         if view is None or not view.alive:
-            lines = (await self._site.provider.logs(node_id)).strip().splitlines()[-_SHOWN_LOG_LINES:]
+            lines = (await self._sights.log_of(node_id)).strip().splitlines()[-_SHOWN_LOG_LINES:]
             code = f" with exit code {view.exit_code}" if view and view.exit_code is not None else ""
             raise DeploymentFailed(
                 f"{self.label}: replica {node_id} ended{code} before it was ready. "
@@ -158,8 +185,8 @@ class Starts:
         self._check_speaks(node_id, said, view.log)
         if not said.ready:
             return None
-        await off_loop(self._site.store.transition, node_id, NodeState.READY)
-        return replica
+        record = await off_loop(self._site.store.transition, node_id, NodeState.READY)
+        return replace(replica, usd_per_hour=record.usd_per_hour or 0.0)
 
     def _check_speaks(self, node_id: str, said: Readiness, log: str | None) -> None:
         # While it loads a server answers that it does; one that hangs would be waited for till the deadline.
@@ -179,17 +206,18 @@ class Starts:
         if view.status is not NodeStatus.RUNNING:
             return None
         url = await self._site.provider.endpoint(view, compute.SERVER_PORT)
-        token = self._site.owner.token(view.node_id)
-        return None if url is None else Replica(view.node_id, url, token, view.log, view.certificate)
+        if url is None:
+            return None
+        token = view.token or self._site.owner.token(view.node_id)
+        return Replica(view.node_id, url, token, view.log, view.certificate, elastic=view.serverless)
 
     async def set_state(self, state: DeploymentState, reason: str | None = None) -> None:
         """Writes the deployment's state into its row."""
         await off_loop(self._site.store.set_deployment_state, self.key, state, reason=reason)
 
     async def lives(self, node_id: str) -> bool:
-        """Whether its provider still has it."""
-        view = await self._site.provider.get(node_id)
-        return view is not None and view.alive
+        """Whether its provider still has it, as far as that can be told."""
+        return await self._sights.lives(node_id)
 
     async def give_back(self, started: Collection[str], cause: ConduitError | None = None) -> None:
         """Ends what a failed start has started; never hides the failure itself.
@@ -201,9 +229,9 @@ class Starts:
         if not started:
             return
         try:
-            async with exclusive(self._site.settings.data_dir, self.key):
+            async with exclusive(self._site, self.key):
                 live = await off_loop(self._site.store.nodes, deployment_key=self.key, live=True)
-                await node_steps.end_all(self._site, [node for node in live if node.id in started])
+                await provisioning.end_all(self._site, [node for node in live if node.id in started])
                 if cause is not None:
                     await self.set_state(DeploymentState.FAILED, cause.message)
         except ConduitError:
@@ -212,13 +240,15 @@ class Starts:
     async def _end_dead(self, pool: Pool) -> None:
         for replica in pool.dead():
             record = await off_loop(self._site.store.node, replica.node_id)
-            view = await self._site.provider.get(replica.node_id)
-            if record is None or record.state.final or view is None or not view.alive:
+            if record is None or record.state.final or not await self.lives(replica.node_id):
                 continue  # it is gone by itself, or another process has ended it
-            if pool.dead_s(replica) > _NEWS_S:
-                await pool.look(replica)  # it may have come back while the lock was waited for
+            elsewhere = not self._site.provider.caps.this_machine
+            if elsewhere or pool.dead_s(replica) > _NEWS_S:
+                # It may have come back while the lease was waited for, or only the way to it was broken.
+                await pool.look(replica)
             if pool.state(replica) is ReplicaState.DEAD:
                 _log.warning(
                     "%s: replica %s lives but is dead to requests: it is ended", self.label, record.id
                 )
-                await node_steps.end(self._site, record, at_once=True)
+                # Without waiting for proof where that takes long: its place is needed.
+                await provisioning.tell(self._site, record, at_once=True, reason="It was dead to requests.")

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import anyio
 
-from conduit.compute import ComputeProvider
+from conduit.compute import Owner, load_owner
 from conduit.lmlite.nodes.inventory import DeploymentView, NodeSummary
-from conduit.lmlite.nodes.site import Site, open_site
 from conduit.lmlite.portal import portal
 from conduit.lmlite.replicas.answer import ConnectFailed, ConnectionBroken, whole
 from conduit.lmlite.replicas.connections import Connections
 from conduit.lmlite.replicas.pool import Replica
+from conduit.provisioning import off_loop
 from conduit.settings import Settings
 
 _TIMEOUT_S = 2.0
@@ -51,25 +51,23 @@ class Watch:
 
     def ask(self, deployments: Sequence[DeploymentView]) -> dict[str, Said]:
         """What each living replica says, by its node's id; all are asked at once, 2 s at most."""
-        nodes = [node for deployment in deployments for node in deployment.nodes if node.alive and node.url]
+        nodes = [n for d in deployments for n in d.nodes if n.alive and n.url and not n.serverless]
         return portal().call(self._ask, nodes)
 
     async def _ask(self, nodes: Sequence[NodeSummary]) -> dict[str, Said]:
-        site = await open_site(self._settings, ComputeProvider.LOCAL)
+        owner = await off_loop(load_owner, self._settings)
         said: dict[str, Said] = {}
 
         async def one(node: NodeSummary) -> None:
-            said[node.id] = await self._said(site, node)
+            said[node.id] = await self._said(owner, node)
 
         async with anyio.create_task_group() as group:
             for node in nodes:
                 group.start_soon(one, node)
         return said
 
-    async def _said(self, site: Site, node: NodeSummary) -> Said:
-        view = await site.provider.get(node.id)
-        certificate = None if view is None else view.certificate
-        replica = Replica(node.id, node.url or "", site.owner.token(node.id), node.log, certificate)
+    async def _said(self, owner: Owner, node: NodeSummary) -> Said:
+        replica = Replica(node.id, node.url or "", owner.token(node.id), node.log, node.certificate)
         ready, metrics = b"", b""
         with anyio.move_on_after(_TIMEOUT_S):
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from conduit.lmlite.replicas.answer import Answer, ConnectFailed, ConnectionBrok
 from conduit.lmlite.replicas.completion import Completion
 from conduit.lmlite.replicas.connections import Connections, Transport
 from conduit.lmlite.replicas.pool import Replica
-from conduit.lmlite.replicas.refusals import refusal
+from conduit.lmlite.replicas.refusals import by_proxy, refusal
 from conduit.lmlite.request import LMReply, LMRequest
 
 _PROBE_TIMEOUT_S = 2.0
@@ -31,27 +31,46 @@ _NO_CHAT = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
+class Loading:
+    """How far a model's start is.
+
+    Attributes:
+        stage: ``download``, ``load`` or ``warm``.
+        done_bytes: Of this stage, where it counts.
+        total_bytes: Of this stage; ``None`` where it is not known.
+    """
+
+    stage: str
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Readiness:
     """What a replica says of itself.
 
     Attributes:
         reachable: It answered at all.
+        absent: A proxy answered in its place.
         ready: All of its models can take requests; an answer that does not name them is not ready.
         models: For each model id ``starting``, ``ready``, ``busy`` or ``failed``.
         reasons: For each model id that has one, why.
         status: Of its answer.
         progress: For each model id a number that grows while its engine works.
+        loading: For each model id that is being started, how far it is.
         draining: It finishes what runs and takes nothing more.
         refused: Nothing takes connections at its address.
         unknown: It could not be asked, for reasons of this process.
     """
 
     reachable: bool
+    absent: bool = False
     ready: bool = False
     models: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     progress: dict[str, int] = field(default_factory=dict)
+    loading: dict[str, Loading] = field(default_factory=dict)
     draining: bool = False
     refused: bool = False
     unknown: bool = False
@@ -122,6 +141,8 @@ class Client:
 
     async def readiness(self, replica: Replica) -> Readiness:
         """Asks the replica how it is; never raises for what it answers or does not."""
+        if replica.elastic:
+            return Readiness(reachable=True, ready=True)
         try:
             with anyio.fail_after(_PROBE_TIMEOUT_S):
                 status, content = await self._get(replica, "/ready")
@@ -135,8 +156,11 @@ class Client:
             progress = {name: int(model.get("progress") or 0) for name, model in models.items()}
             states = {name: str(model["state"]) for name, model in models.items()}
             reasons = {name: str(model["reason"]) for name, model in models.items() if model.get("reason")}
+            loading = {
+                name: _loading(model["loading"]) for name, model in models.items() if model.get("loading")
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
-            return Readiness(reachable=True, status=status)
+            return Readiness(reachable=True, absent=by_proxy(status, content), status=status)
         ready = status == 200 and bool(states)
         return Readiness(
             reachable=True,
@@ -145,11 +169,14 @@ class Client:
             reasons=reasons,
             status=status,
             progress=progress,
+            loading=loading,
             draining=bool(body.get("draining")),
         )
 
     async def use(self, replica: Replica) -> None:
         """Lets the replica's idle limit count anew: its list of models counts as use, unlike its readiness."""
+        if replica.elastic:
+            return
         with anyio.move_on_after(_PROBE_TIMEOUT_S):
             try:
                 await self._get(replica, "/v1/models")
@@ -172,6 +199,13 @@ class Client:
         }
         body = json.dumps(_payload(request, stream=stream), separators=(",", ":")).encode()
         return await self.transport.send(replica, "POST", "/v1/chat/completions", headers, body)
+
+
+def _loading(said: Mapping[str, Any]) -> Loading:
+    done, total = said.get("done_bytes"), said.get("total_bytes")
+    return Loading(
+        str(said["stage"]), None if done is None else int(done), None if total is None else int(total)
+    )
 
 
 def _this_program() -> str:

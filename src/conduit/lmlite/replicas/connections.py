@@ -232,6 +232,7 @@ class Place:
     Attributes:
         host: Name or address.
         port: TCP.
+        path: What stands before the path of each request: a replica may lie behind another server.
         tls: How to check the certificate; ``None`` for plain HTTP.
         pinned: The only certificate that counts, as DER; ``None`` for any that the system trusts.
     """
@@ -241,7 +242,7 @@ class Place:
         secure = parts.scheme == "https"
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if secure else 80)
-        self.authority = parts.netloc
+        self.authority, self.path = parts.netloc, parts.path.rstrip("/")
         self.pinned = ssl.PEM_cert_to_DER_cert(_first(certificate)) if secure and certificate else None
         self.tls = _context(certificate) if secure else None
 
@@ -275,7 +276,11 @@ def _head(
     token: str,
     body: bytes | AsyncIterator[bytes],
 ) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", f"host: {place.authority}", f"authorization: Bearer {token}"]
+    lines = [
+        f"{method} {place.path}{path} HTTP/1.1",
+        f"host: {place.authority}",
+        f"authorization: Bearer {token}",
+    ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines.append(f"content-length: {len(body)}" if isinstance(body, bytes) else "transfer-encoding: chunked")
     # A line end in a value would begin a header, or a request, of its own.

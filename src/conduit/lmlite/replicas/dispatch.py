@@ -22,7 +22,13 @@ _USUAL_TOKENS = 256
 
 
 async def dispatch(
-    pool: Pool, client: Client, request: LMRequest, *, timeout_s: float, emit: Emit | None = None
+    pool: Pool,
+    client: Client,
+    request: LMRequest,
+    *,
+    timeout_s: float,
+    emit: Emit | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> LMReply:
     """Sends the request until one replica has answered it.
 
@@ -32,6 +38,7 @@ async def dispatch(
         request: What to send.
         timeout_s: Deadline, waiting for a busy replica included.
         emit: Takes the pieces of a streamed answer; once it was called, the request is not sent again.
+        spend: Takes what each attempt has cost, in USD.
 
     Raises:
         RequestTimeout: No answer within ``timeout_s``.
@@ -66,6 +73,7 @@ async def dispatch(
         deadline=time.monotonic() + timeout_s,
         begun=lambda: handed_out,
         hedge_after_s=pool.hedge_after_s,
+        spend=spend,
     )
     return reply if attempts == 1 else replace(reply, attempts=attempts)
 

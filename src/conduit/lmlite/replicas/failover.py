@@ -35,6 +35,7 @@ async def with_failover(
     deadline: float | None,
     begun: Callable[[], bool],
     hedge_after_s: float | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> tuple[R, int]:
     """Tries until one replica has answered.
 
@@ -46,6 +47,7 @@ async def with_failover(
         deadline: In seconds of ``time.monotonic``; waiting for a busy replica counts.
         begun: Whether a part of an answer was handed out; then the request is not sent again.
         hedge_after_s: Ask a second replica as well when no answer has begun by then.
+        spend: Takes what each attempt has cost, in USD, once it has ended, however it did.
 
     Returns:
         The answer, and how many attempts were made.
@@ -59,7 +61,7 @@ async def with_failover(
     """
     began = time.monotonic()
     left_s = math.inf if deadline is None else deadline - began
-    journey = _Journey(pool, what, attempt, began + left_s, begun)
+    journey = _Journey(pool, what, attempt, began + left_s, begun, spend)
     try:
         # asyncio's own time-outs: anyio's scopes cost several times as much, and this is half of a request's way.
         async with asyncio.timeout(None if deadline is None else left_s) as limit:
@@ -98,9 +100,10 @@ class _Journey(Generic[R]):
         attempt: Callable[[Replica], Awaitable[R]],
         deadline: float,
         begun: Callable[[], bool],
+        spend: Callable[[float], None] | None,
     ) -> None:
         self._pool, self._what, self._attempt = pool, what, attempt
-        self._deadline, self._begun = deadline, begun
+        self._deadline, self._begun, self._spend = deadline, begun, spend
         self.attempts = 0
         self._out: dict[str, ModelError] = {}  # replicas that are out for this request, and why
         self._later: dict[str, tuple[float, NoReplica | Overloaded]] = {}  # when to ask them again, and why
@@ -154,6 +157,8 @@ class _Journey(Generic[R]):
             raise
         finally:
             lease.end(outcome)
+            if self._spend is not None:
+                self._spend(lease.cost_usd)
         return result
 
     async def _send(self, lease: Lease) -> R:

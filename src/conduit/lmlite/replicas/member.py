@@ -30,6 +30,8 @@ class Replica:
         token: Its bearer token.
         log: Path of its log, for messages.
         certificate: The one certificate to trust, in PEM; ``None`` for plain HTTP or the usual trust.
+        usd_per_hour: Price of its node.
+        elastic: An endpoint that starts machines when it is asked: to ask how it is would start one.
     """
 
     node_id: str
@@ -37,6 +39,8 @@ class Replica:
     token: SecretStr
     log: str | None = None
     certificate: str | None = None
+    usd_per_hour: float = field(default=0.0, compare=False)
+    elastic: bool = False
 
 
 @dataclass(eq=False)
@@ -52,9 +56,13 @@ class Member:
     died_at: float = 0.0  # of a dead one
     recovered_at: float | None = None  # its share still grows
     credit: float = 0.0
+    shared_s: float = 0.0  # time in which it had requests, each moment divided by their number
+    _shared_until: float = 0.0
 
     def take(self, lease: Lease, now: float) -> None:
         """A request goes to it."""
+        self._share(now)
+        lease.began_at_s = self.shared_s
         self.leases.add(lease)
         self.credit = max(0.0, self.credit - 1)
         self.load.requests += 1
@@ -65,6 +73,8 @@ class Member:
 
     def give_back(self, lease: Lease, outcome: Outcome, now: float) -> bool:
         """A request has ended; tells load and breaker, and returns whether the replica is back by it."""
+        self._share(now)
+        lease.cost_usd = (self.shared_s - lease.began_at_s) * self.replica.usd_per_hour / 3600
         self.leases.discard(lease)
         self.load.requests -= 1
         self.load.tokens -= lease.what.tokens
@@ -77,6 +87,12 @@ class Member:
             self.recovered_at = now
             return True
         return False
+
+    def _share(self, now: float) -> None:
+        """Brings the shared time up to now: so what all requests cost adds up to the time that any was there."""
+        if self.leases:
+            self.shared_s += (now - self._shared_until) / len(self.leases)
+        self._shared_until = now
 
     def may_take(self, model_id: str, now: float) -> bool:
         """Whether its state and its breaker let a request pass."""
@@ -109,11 +125,15 @@ class Lease:
         member: The replica and what is known of it.
         what: The request.
         scope: Cancelled when the replica turns dead, so that the request can go elsewhere; set by the sender.
+        began_at_s: The replica's shared time when the request began.
+        cost_usd: Its share of the node's price; known once it has ended.
     """
 
     def __init__(self, member: Member, what: Routable, ended: Callable[[Lease, Outcome], None]) -> None:
         self.member, self.what = member, what
         self.scope: Scope | None = None
+        self.began_at_s = 0.0
+        self.cost_usd = 0.0
         self._ended = ended
 
     @property

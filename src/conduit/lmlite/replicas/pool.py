@@ -192,6 +192,10 @@ class Pool:
         self._change(replica, tell)
         self._wake()  # one model of several may be back
 
+    def believed_alive(self, replica: Replica) -> None:
+        """It cannot be asked: how it is, only requests tell."""
+        self._change(replica, lambda vitals: vitals.alive(self._clock()))
+
     def refused(self, replica: Replica) -> None:
         """Nothing takes connections there."""
         self._change(replica, Vitals.refused)

@@ -44,7 +44,7 @@ class Probes:
         """Asks the replica now; many who want to know at the same time share one question.
 
         Returns:
-            Whether it answered in time.
+            Whether it answered in time. An elastic one is not asked, and believed to live.
         """
         task = self._asking.get(replica.node_id)
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
@@ -64,7 +64,7 @@ class Probes:
                         await stirred.wait()
                     stirred.clear()
                     for replica in self._pool.replicas:
-                        if replica.node_id not in self._rounds:
+                        if replica.node_id not in self._rounds and not replica.elastic:
                             self._rounds.add(replica.node_id)
                             group.create_task(self._round(replica, group))
                     with anyio.move_on_after(self._interval_s * random.uniform(0.8, 1.2)):  # noqa: S311
@@ -87,11 +87,14 @@ class Probes:
             group.create_task(self._canary(replica, model_id))
 
     async def _ask(self, replica: Replica) -> bool:
+        if replica.elastic:
+            self._pool.believed_alive(replica)
+            return True
         began = time.monotonic()
         said = None
         with anyio.move_on_after(_DEADLINE_S):
             said = await self._client.readiness(replica)
-        if said is not None and said.reachable:
+        if said is not None and said.reachable and not said.absent:
             self._pool.reported(replica, said.models, said.progress, draining=said.draining)
             return True
         if said is not None and said.unknown:

@@ -13,9 +13,11 @@ from conduit.errors import (
     NotAuthorized,
     Overloaded,
     PromptTooLong,
+    ReplicaLost,
     RequestRefused,
 )
 
+_OF_PROXIES = frozenset({404, 502, 504, *range(520, 531)})  # the last are Cloudflare's own
 _DEFAULT_RETRY_S = 0.5
 _SHOWN = 300
 
@@ -25,8 +27,23 @@ def refusal(
 ) -> ConduitError:
     """The typed error of an answer with an error status.
 
-    ``Overloaded`` and ``NoReplica`` are for the moment only; all others stay when the request is sent again.
+    ``Overloaded`` and ``NoReplica`` are for the moment only, ``ReplicaLost`` is of this replica; all others stay
+    when the request is sent again. A proxy that knows no such server has handed the request to nobody: that is as
+    if no connection could be made.
     """
+    if by_proxy(status, body):
+        if status == 404:
+            return NoReplica(
+                f"There is no replica {replica} for {model_id} any more: what stands before it said 404.",
+                hint="lm.health() tells each replica's state.",
+                model_id=model_id,
+            )
+        return ReplicaLost(
+            f"Replica {replica} did not answer for {model_id}: what stands before it said {status}.",
+            hint="lm.health() tells each replica's state.",
+            model_id=model_id,
+            replica=replica,
+        )
     error = _error_object(body)
     said = str(error.get("message") or body[:_SHOWN].decode("utf-8", "replace") or "no message").rstrip(".")
     code = error.get("code")
@@ -72,6 +89,11 @@ def refusal(
         status=status,
         model_id=model_id,
     )
+
+
+def by_proxy(status: int, body: bytes) -> bool:
+    """Whether an error comes from a proxy on the way, in the place of a server that it does not reach."""
+    return status in _OF_PROXIES and not _error_object(body)
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
