@@ -49,12 +49,13 @@ def doctor(*, as_json: AsJson = False) -> None:
 def status(
     *,
     everywhere: Annotated[bool, typer.Option("--all", help="Those of all projects.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the deployments of this project, their replicas, and the Prefect server that the demo left up."""
+    """Show the deployments of this project, their replicas and what they cost, and the demo's Prefect server."""
     from conduit.cli import status as room
 
-    room.run(everywhere=everywhere, as_json=as_json)
+    room.run(everywhere=everywhere, watch=watch, as_json=as_json)
 
 
 @app.command()
@@ -110,6 +111,79 @@ def serve(
 
 
 @app.command()
+def plan(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:NAME]", help="A Python file with LMLites (or one of them), or a config.toml."
+        ),
+    ],
+    *,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online/--offline", help="Ask the provider what is on sale, and the hub about unknown models."
+        ),
+    ] = False,
+    gpu: Annotated[str | None, typer.Option(help="Only this GPU, as NVIDIA L4.")] = None,
+    num_gpus: Annotated[int | None, typer.Option(min=1, help="GPUs of one machine.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Only there; may be given again.")] = None,
+    max_usd_per_hour: Annotated[
+        float | None, typer.Option(min=0.0, help="Most that all replicas together may cost.")
+    ] = None,
+    secure: Annotated[bool, typer.Option("--secure", help="Only in data centres.")] = False,
+    replicas: Annotated[int | None, typer.Option(min=1, help="In place of the file's.")] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show every offering that was rejected, not only cheaper ones.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which GPU would run a file's models, in which shares, for how much, and why nothing cheaper would."""
+    from conduit.cli import plan as room
+
+    room.run(
+        target,
+        online=online,
+        gpu=gpu,
+        num_gpus=num_gpus,
+        region=region or (),
+        max_usd_per_hour=max_usd_per_hour,
+        secure=secure,
+        replicas=replicas,
+        show_all=show_all,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def up(
+    target: Annotated[
+        str, typer.Argument(metavar="FILE[:NAME]", help="A Python file with LMLites, or one of them.")
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a file's LMLites would cost, ask, and start them; they stay up until `conduit down`."""
+    from conduit.cli import up as room
+
+    room.run(target, yes=yes, as_json=as_json)
+
+
+@app.command()
+def cost(
+    *,
+    since: Annotated[str | None, typer.Option(help="Only the last 30m, 24h, 7d.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Those of all projects.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what deployments cost, deleted ones included: calls, start, idle time, and the provider's bills."""
+    from conduit.cli import cost as room
+
+    room.run(since=since, everywhere=everywhere, as_json=as_json)
+
+
+@app.command()
 def gc(
     *,
     dry_run: Annotated[
@@ -137,6 +211,46 @@ def version(*, as_json: AsJson = False) -> None:
     from conduit.cli import versions as room
 
     room.run(as_json=as_json)
+
+
+sim_app = typer.Typer(help="Stand-ins for providers.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(sim_app, name="sim")
+
+
+@sim_app.command("runpod")
+def sim_runpod(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 0,
+    pods: Annotated[int, typer.Option(min=0, max=1000, help="How many may run at a time.")] = 8,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AT=KIND[:TIMES]", help="Something that goes wrong; may be given several times."
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="What is loaded in place of every model: a folder in the Hugging Face layout.")
+    ] = "conduit/tiny",
+    price_factor: Annotated[float, typer.Option(min=0.001, help="All prices are multiplied by it.")] = 1.0,
+    foreign: Annotated[int, typer.Option(min=0, max=100, help="Pods of somebody else.")] = 0,
+    env: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the variables there, too.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document a line: the variables, then each event.")
+    ] = False,
+) -> None:
+    """Simulate RunPod's REST API on this machine, with pods that are processes, until Ctrl-C."""
+    from conduit.cli import sim as room
+
+    room.run_runpod(
+        port=port,
+        pods=pods,
+        faults=fault or [],
+        model=model,
+        price_factor=price_factor,
+        foreign=foreign,
+        env=env,
+        as_json=as_json,
+    )
 
 
 mdl_app = typer.Typer(

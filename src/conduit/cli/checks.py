@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -10,15 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+import anyio
 import httpx
 import psutil
 
 from conduit.cli.prefect_server import configured_server
 from conduit.cli.versions import NEEDED, found_version
+from conduit.compute.runpod import Api
 from conduit.errors import ConduitError, ModelNotFound
 from conduit.lmlite import ModelConfig
 from conduit.lmlite.nodes.model_files import TINY, locate
-from conduit.settings import Settings
+from conduit.settings import Settings, variable_set
 from conduit.store import open_store
 
 DEMO_BYTES = 1_500_000_000
@@ -65,7 +68,14 @@ def of_installation() -> list[Check]:
 
 def of_machine(settings: Settings) -> list[Check]:
     """Checks of what this process may and can use."""
-    return [data_folder(settings), records(settings), memory(), prefect_server(), prefect_port()]
+    return [
+        data_folder(settings),
+        records(settings),
+        memory(),
+        prefect_server(),
+        prefect_port(),
+        runpod(settings),
+    ]
 
 
 def python() -> Check:
@@ -168,16 +178,30 @@ def prefect_port() -> Check:
     return Check(name, Outcome.NOTE, "another program listens", remedy)
 
 
+def runpod(settings: Settings) -> Check:
+    """Whether the key of the RunPod account is valid; nothing is asked where there is none."""
+    variable = variable_set("runpod_api_key")
+    if settings.runpod_api_key is None:
+        remedy = "To rent GPUs there, set CONDUIT_RUNPOD_API_KEY (or RUNPOD_API_KEY)."
+        return Check("RunPod", Outcome.NOTE, "no key is set", remedy)
+    try:
+        types = anyio.run(Api.from_settings(settings).items, "/v2/catalog/gpus", "gpus")
+    except ConduitError as error:
+        return failed("RunPod", error)
+    found = f"{settings.runpod_base_url} takes the key in {variable}; it has {len(types)} GPU types"
+    return Check("RunPod", Outcome.OK, found)
+
+
 def setting_values(settings: Settings | None) -> list[SettingValue]:
     """Every setting; where they do not parse, those that the environment gives."""
     values = []
     for name, info in Settings.model_fields.items():
-        variable = next((v for v in os.environ if v.upper() == f"CONDUIT_{name.upper()}"), None)
+        variable = variable_set(name)
         source = f"environment variable {variable}" if variable else "default"
         if settings is not None:
             shown = getattr(settings, name)
         elif variable is not None and "Secret" not in str(info.annotation):
-            shown = os.environ[variable]
+            shown = re.sub("//[^/]*@", "//***@", os.environ[variable])  # an address may hold a password
         else:
             shown = None
         values.append(SettingValue(name, "-" if shown is None else str(shown), source))

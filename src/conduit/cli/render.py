@@ -88,9 +88,9 @@ def show_error(console: Console, error: ConduitError) -> None:
         console.print(Text.assemble(("Hint: ", "bold"), error.hint), soft_wrap=True)
 
 
-def write_json(document: Any) -> None:
+def write_json(document: Any, *, indent: int | None = 2) -> None:
     """Prints a document of plain values, dataclasses, paths and times."""
-    sys.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(document, indent=indent, default=_plain) + "\n")
     sys.stdout.flush()
 
 
@@ -116,8 +116,12 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def age(since: float) -> str:
     """Time since a Unix time, in the largest unit that fits."""
-    seconds = max(0.0, time.time() - since)
+    return duration(max(0.0, time.time() - since))
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit that fits twice, so that it is no further off than a quarter."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
+        if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import ModuleType
 
 from rich.console import Console
 
 from conduit.cli.interrupts import Interrupts
-from conduit.cli.mdl_source import load, split
+from conduit.cli.lmlites import lmlite
 from conduit.cli.render import Screen, command
 from conduit.errors import ArgumentInvalid, FileError
 from conduit.lmlite import LMLiteResource
@@ -35,8 +34,7 @@ def run(
     """Serves until it is interrupted; everything that is wrong shows before a model is loaded."""
     with command(as_json=as_json) as screen, Interrupts() as interrupts:
         token, source = _token(token_file)
-        path, name = split(target)
-        lm = _resource(load(path), path, name)
+        lm = lmlite(target)
         front = lm.serve(port, host=host, token=token, tls_certificate=tls_certificate, tls_key=tls_key)
         try:
             _serve(screen, lm, front, source)
@@ -96,35 +94,6 @@ def _show(out: Console, front: Front, lm: LMLiteResource, token_source: str | No
         "Ctrl-C ends it and gives back what was started.",
     ):
         out.print(line, soft_wrap=True)
-
-
-def _resource(module: ModuleType, path: Path, name: str | None) -> LMLiteResource:
-    """The LMLite that is meant.
-
-    Raises:
-        FileError: There is none, several, or none of that name.
-    """
-    found = {own: value for own, value in vars(module).items() if isinstance(value, LMLiteResource)}
-    known = ", ".join(found) or "none"
-    if name is not None:
-        if name not in found:
-            raise FileError(
-                f"There is no LMLite {name} in {path}.", hint=f"LMLites there: {known}.", path=str(path)
-            )
-        return found[name]
-    if not found:
-        raise FileError(
-            f"There is no LMLite in {path}.",
-            hint='Write one at the file\'s top level: lm = LMLite("conduit/tiny").',
-            path=str(path),
-        )
-    if len({id(value) for value in found.values()}) > 1:
-        raise FileError(
-            f"There are {len(found)} LMLites in {path}: {known}.",
-            hint=f"Say which: {path}:{next(iter(found))}.",
-            path=str(path),
-        )
-    return next(iter(found.values()))
 
 
 def _token(file: Path | None) -> tuple[str | None, str | None]:

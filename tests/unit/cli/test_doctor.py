@@ -2,7 +2,9 @@
 
 import json
 import tomllib
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +13,9 @@ from conduit import settings
 from conduit.cli import checks, versions
 from conduit.cli.app import app
 from conduit.cli.checks import Outcome
+from conduit.compute.runpod import Api
 from conduit.errors import FlowServerUnreachable
+from support.runpod_account import KEY, Account
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,6 +90,25 @@ def test_little_memory_is_noted_with_the_numbers(monkeypatch):
     assert "0.2 GiB" in check.found
 
 
+def test_without_a_runpod_key_nothing_is_asked_and_the_variable_is_named():
+    check = checks.runpod(settings.load())
+    assert (check.outcome, check.found) == (Outcome.NOTE, "no key is set")
+    assert "CONDUIT_RUNPOD_API_KEY" in check.remedy
+
+
+@pytest.mark.parametrize(("key", "outcome"), [(KEY, Outcome.OK), ("rpa_wrong", Outcome.FAILED)])
+def test_a_runpod_key_is_tried_and_where_it_comes_from_is_said(monkeypatch, key, outcome):
+    monkeypatch.setenv("RUNPOD_API_KEY", key)
+    opened = partial(Api.from_settings, transport=Account().transport)
+    monkeypatch.setattr(checks, "Api", SimpleNamespace(from_settings=opened))
+    check = checks.runpod(settings.load())
+    assert check.outcome is outcome
+    assert "RUNPOD_API_KEY" in (check.found if outcome is Outcome.OK else check.remedy)
+    values = {value.name: value for value in checks.setting_values(settings.load())}
+    assert values["runpod_api_key"].source == "environment variable RUNPOD_API_KEY"
+    assert key not in f"{check} {values}"
+
+
 def test_every_setting_is_shown_with_its_source_and_no_secret(monkeypatch, tmp_path):
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CONDUIT_DB_URL", "postgresql://me:hunter2@host/db")
@@ -111,3 +134,11 @@ def test_settings_that_do_not_parse_are_a_finding_and_exit_code_1(monkeypatch):
         "value": "soon",
         "source": "environment variable CONDUIT_STARTUP_TIMEOUT_S",
     } in (document["settings"])
+
+
+def test_a_password_in_an_address_that_does_not_parse_is_not_shown(monkeypatch):
+    monkeypatch.setenv("CONDUIT_RUNPOD_BASE_URL", "https://me:hunter2@example.org")
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 1
+    assert "CONDUIT_RUNPOD_BASE_URL" in result.stdout
+    assert "hunter2" not in result.output
