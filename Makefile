@@ -40,7 +40,9 @@ check: setup ## Static checks: format, lint, types, layers, dependencies
 
 .PHONY: test
 test: check ## All checks and all tests
-	@tests/install_chromium.sh
+	@tests/install_program.sh "the browser test" chromium chromium chromium-browser google-chrome
+	@tests/install_program.sh "the tests of ssh with OpenSSH's server" openssh-server sshd
+	@tests/install_postgres.sh
 	$(RUN) pytest -n 2 --dist loadgroup
 
 .PHONY: bench
@@ -52,11 +54,16 @@ docs: setup ## Build the documentation into site/
 	$(RUN) mkdocs build --strict
 
 .PHONY: constraints
-constraints: ## Write the versions of uv.lock into gpu_server/constraints.txt, for its image
-	@head -n 1 gpu_server/constraints.txt > gpu_server/constraints.tmp
-	@$(UV) export --frozen --quiet --package conduit-gpu-server --extra mistralrs --no-emit-workspace \
-	  --no-hashes --no-header --no-annotate >> gpu_server/constraints.tmp
-	@mv gpu_server/constraints.tmp gpu_server/constraints.txt
+constraints: ## Write the versions of uv.lock into gpu_server/constraints*.txt, for its images
+	@$(call export-constraints,mistralrs,constraints)
+	@$(call export-constraints,serverless,constraints-serverless)
+
+define export-constraints
+head -n 1 gpu_server/$(2).txt > gpu_server/$(2).tmp && \
+$(UV) export --frozen --quiet --package conduit-gpu-server --extra $(1) --no-emit-workspace \
+  --no-hashes --no-header --no-annotate >> gpu_server/$(2).tmp && \
+mv gpu_server/$(2).tmp gpu_server/$(2).txt
+endef
 
 .PHONY: clean
 clean: ## Remove what the other targets made

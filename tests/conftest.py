@@ -79,7 +79,7 @@ def own_data_folder(
 ) -> Iterator[Path]:
     """Each test has records, nodes and a project of its own, and no variable of the user's."""
     folder = tmp_path_factory.mktemp("conduit")
-    for name in [name for name in os.environ if name.startswith("CONDUIT_")]:
+    for name in [name for name in os.environ if name.startswith(("CONDUIT_", "RUNPOD_", "HF_TOKEN"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(folder))
     monkeypatch.setenv("CONDUIT_PROJECT", str(folder))

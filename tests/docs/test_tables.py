@@ -14,6 +14,7 @@ from conduit.lmlite import ModelConfig
 from conduit.lmlite.nodes.health import ReplicaHealth
 from conduit.lmlite.replicas.policies import PolicyName
 from conduit.lmlite.replicas.states import ReplicaState
+from conduit.settings import Settings, variables
 from gpu_server import errors as server_errors
 from gpu_server.api import app as app_module
 from gpu_server.engines import sglang, vllm
@@ -115,4 +116,20 @@ def test_policies_states_and_versions_are_those_of_the_code() -> None:
         "sglang": sglang.PINNED_VERSION,
         "vllm": vllm.PINNED_VERSION,
         "openai": "",
+    }
+
+
+def test_every_setting_is_there_and_its_default_where_it_is_a_value() -> None:
+    told = {row[0].strip("`"): row[1].strip("`") for row in rows(section(LMLITE, "Settings"))[1:]}
+    fields = {
+        variables(name)[0]: field
+        for name, field in Settings.model_fields.items()
+        if not name.startswith(("runpod_", "docker_", "ssh_"))  # their own pages have those
+    }
+    in_words = {name for name, field in fields.items() if field.default_factory} | {"CONDUIT_DB_URL"}
+    assert told.keys() == fields.keys()
+    assert {name: default for name, default in told.items() if name not in in_words} == {
+        name: "" if field.default is None else str(field.default)
+        for name, field in fields.items()
+        if name not in in_words
     }
