@@ -16,6 +16,8 @@ from conduit.provisioning import LONGEST_LIFE_S
 from support.world import World
 
 QWEN, LLAMA = "Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.2-1B-Instruct"
+ON_PROCESSORS = ModelConfig(QWEN, engine="mistralrs")
+FREE = Caps(this_machine=True, gpus=True)
 ATTACHED = ModelConfig("theirs", engine="openai", url="http://127.0.0.1:1/v1")
 
 
@@ -108,7 +110,10 @@ def test_where_there_is_nothing_to_choose_nothing_is_planned(rented):
     world = rented(on_sale=())
     assert world.place(ATTACHED).plan is None
     assert world.asked == [], "a model of another server needs no machine of its own"
-    (candidate,) = world.place().candidates
+    with pytest.raises(NothingFits, match="Nothing is on sale"):
+        world.plan()
+    world.provider.caps = FREE
+    (candidate,) = world.place(ON_PROCESSORS).candidates
     assert candidate.offering is None, "a host without a GPU runs it on its processors"
     world.provider.caps = Caps(this_machine=True, gpus=False)
     assert world.plan() is None
@@ -150,7 +155,24 @@ def test_who_has_no_endpoints_says_so(rented, caps):
     with pytest.raises(ArgumentInvalid, match="scale to zero") as caught:
         world.place(serverless=True)
     assert caught.value.argument == "serverless"
-    assert world.asked == []
+
+
+def test_a_provider_of_one_place_refuses_regions(rented):
+    world = rented()
+    world.provider.caps = Caps(this_machine=True, gpus=False)
+    with pytest.raises(ArgumentInvalid, match="EU-RO-1") as caught:
+        world.place(regions=["EU-RO-1"])
+    assert caught.value.argument == "regions"
+
+
+def test_without_a_gpu_an_engine_that_needs_one_is_refused_with_one_that_does_not(rented):
+    world = rented(on_sale=())
+    world.provider.caps = FREE
+    with pytest.raises(ArgumentInvalid, match="sglang") as caught:
+        world.place(ModelConfig(QWEN))
+    assert "mistralrs" in caught.value.hint
+    for able in (ON_PROCESSORS, ModelConfig(QWEN, engine_command=["own"]), ATTACHED):
+        assert world.place(able).plan is None
 
 
 def test_a_model_too_large_for_all_is_refused_with_the_numbers_and_a_way(rented):
@@ -201,8 +223,8 @@ def test_what_is_free_costs_nothing_however_long(rented):
     world = rented(on_sale=[replace(L4, usd_per_hour=0.0)])
     assert (world.quote().most_usd, world.quote().longest_s) == (0.0, None)
     assert world.quote(max_lifetime=60).most_usd == 0.0
-    world.provider.on_sale = []
-    offer = world.quote(replicas=3)
+    world.provider.caps, world.provider.on_sale = FREE, []
+    offer = world.quote(ON_PROCESSORS, replicas=3)
     assert (offer.plan, offer.usd_per_hour, offer.most_usd, offer.replicas) == (None, 0.0, 0.0, 3)
 
 

@@ -63,7 +63,7 @@ async def plan(site: Site, config: ResourceConfig) -> Plan | None:
 
     Raises:
         NothingFits: Nothing on sale holds the models.
-        ArgumentInvalid: The provider has no such GPU, or no endpoints that scale to zero.
+        ArgumentInvalid: The provider has not what is asked for: such a GPU, regions, endpoints that scale to zero.
         ComputeError: The provider does not say what it has.
     """
     if config.serverless and not site.provider.caps.serverless:
@@ -72,12 +72,19 @@ async def plan(site: Site, config: ResourceConfig) -> Plan | None:
             hint="Leave serverless out, or use ComputeProvider.RUNPOD.",
             argument="serverless",
         )
+    if config.regions and not site.provider.caps.gpus:
+        raise ArgumentInvalid(
+            f"{site.provider.kind} has but this place: regions={list(config.regions)} names others.",
+            hint="Leave regions out, or rent machines: compute_provider=ComputeProvider.RUNPOD.",
+            argument="regions",
+        )
     if not site.provider.caps.gpus or all(model.attached for model in config.models):
         return None
     counts = PARALLEL if config.num_gpus is None else (config.num_gpus,)
     offerings = await site.provider.offerings(OfferingQuery(gpu_counts=counts, regions=config.regions))
-    if not offerings and config.gpu is None:
-        return None  # a host without a GPU: the server runs on its processors
+    if not offerings and config.gpu is None and not site.provider.caps.costs:
+        _check_runs_without_gpu(site, config)
+        return None
     asked = await off_loop(planning.requests, config, site.settings, hub=True)
     return planner.plan(
         asked,
@@ -89,6 +96,16 @@ async def plan(site: Site, config: ResourceConfig) -> Plan | None:
         max_usd_per_hour=config.max_usd_per_hour,
         replicas=config.replicas,
     )
+
+
+def _check_runs_without_gpu(site: Site, config: ResourceConfig) -> None:
+    for model in config.models:
+        if model.engine in ("sglang", "vllm") and model.engine_command is None:
+            raise ArgumentInvalid(
+                f"{site.provider.kind} shows no GPU, and {model.engine} needs one to run {model.model_id}.",
+                hint=f'On processors alone: ModelConfig("{model.model_id}", engine="mistralrs").',
+                argument="engine",
+            )
 
 
 def _with_shares(server: Mapping[str, Any], placement: Placement) -> dict[str, Any]:
