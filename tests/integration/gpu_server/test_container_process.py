@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,15 +38,25 @@ def user():
 
 
 @pytest.fixture
-def run(folder, tmp_path):
+def place():
+    """A folder that any user can reach, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="conduit-container-") as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture
+def run(folder, place):
     """Starts the server with its configuration in the environment."""
     started = []
+    model = shutil.copytree(folder, place / "models" / "random")
+    for each in (model.parent, *model.parent.rglob("*")):
+        each.chmod(0o755)
 
     def start(**changes):
-        tmp_path.chmod(0o777)
         config = {
-            "announce": str(tmp_path / "announce.json"),
-            "models": [{"model_id": "random", "path": str(folder), "max_model_len": 128}],
+            "announce": str(place / "announce.json"),
+            "models": [{"model_id": "random", "path": str(model), "max_model_len": 128}],
         }
         environment = {
             "PATH": os.environ["PATH"],
@@ -63,7 +75,7 @@ def run(folder, tmp_path):
             **user(),
         )
         started.append(process)
-        return process, tmp_path / "announce.json"
+        return process, place / "announce.json"
 
     yield start
     for process in started:
@@ -89,6 +101,15 @@ def test_it_needs_no_file_no_home_and_no_name(run):
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert is_live(port) == 1
+
+
+@pytest.mark.skipif(not user(), reason="no other user can run this interpreter")
+def test_a_model_that_its_user_may_not_read_is_a_clear_failure(run, place):
+    (place / "models").chmod(0o700)
+    process, _ = run()
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert "may not be read" in stderr
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,10 @@ def processors_each(folders: Iterable[Path | None]) -> int:
 
 
 def is_small(folder: Path | None) -> bool:
-    """Tell whether the model gains nothing from a second thread."""
-    return (
-        folder is not None
-        and sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_MODEL_BYTES
-    )
+    """Tell whether the model gains nothing from a second thread; one whose files cannot be seen is not small."""
+    if folder is None:
+        return False
+    try:
+        return sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_MODEL_BYTES
+    except OSError:
+        return False  # loading it tells why

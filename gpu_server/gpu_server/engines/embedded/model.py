@@ -36,8 +36,11 @@ def load_model(order: LoadOrder) -> tuple[Runner, Prompts]:
             f"the engine is not installed ({error.name}): pip install 'conduit-gpu-server[mistralrs]'"
         ) from error
     folder = Path(order.path)
-    if not folder.is_dir():
-        raise LoadError(f"the model folder {folder} does not exist")
+    try:
+        if not folder.is_dir():
+            raise LoadError(f"the model folder {folder} does not exist")
+    except PermissionError as error:
+        raise LoadError(f"the model folder {folder} may not be read by the user that this runs as") from error
     config = read_json(folder / "config.json")
     longest = config.get("max_position_embeddings")
     if isinstance(longest, int) and order.max_model_len > longest:

@@ -318,7 +318,10 @@ def test_a_stream_that_nobody_reads_holds_nobody_up(random_model: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("import sys; sys.stdin.read(1); print('Hello, I am not an engine'); sys.stdin.read()", "no frame"),
+        (
+            "import sys; sys.stdin.read(1); print('Hello, I am not an engine', flush=True); sys.stdin.read()",
+            "no frame",
+        ),
         ("import sys; sys.exit('no GPU here')", "status 1.*no GPU here"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
         ("import os, sys; os.close(1); sys.stdin.read()", "SIGKILL|status 0"),
