@@ -6,8 +6,8 @@ sglang-router (written in Rust, all cores) before the same replicas, and the rep
 
 - not streamed, the address answers at least 0.25 of the requests a second that the router does;
 - streamed, it passes on at least 0.6 of the events a second that come from the replicas directly;
-- from 100 callers to 500 no more than a tenth of the calls a second is lost beyond what those lose who ask the
-  replicas directly, and no more than a quarter of the requests: what is under way no longer fits the caches;
+- 500 callers get at least 0.9 of what 100 get, of calls and of requests; what those lose who ask the replicas
+  directly is printed beside it, since all processes share this machine's cores and caches;
 - the process that holds both grows by less than 64 MiB from its first hundred callers to its last five hundred.
 """
 
@@ -44,8 +44,7 @@ REPLICAS = 2
 CALLERS = (1, 10, 100, 500)
 COMPARED_CALLERS, MANY_CALLERS = 100, 500
 SECONDS, ROUNDS = 2.0, 5
-WHOLE_BAR, STREAM_BAR, GROWTH_BAR_MIB = 0.25, 0.6, 64.0
-KEPT_BARS = {"calls": 0.9, "requests": 0.75}
+WHOLE_BAR, STREAM_BAR, KEPT_BAR, GROWTH_BAR_MIB = 0.25, 0.6, 0.9, 64.0
 HERE = Path(__file__).parent
 TOKEN = "stand-in-token"
 
@@ -241,7 +240,7 @@ def main() -> None:
     print(f"streamed: lm.serve {middle(streams, 'front')}, directly {middle(streams, 'direct')} events/s")
     ok = (
         stream_ratio >= STREAM_BAR
-        and all(kept[name] >= bar * min(1.0, kept["directly"]) for name, bar in KEPT_BARS.items())
+        and min(kept["calls"], kept["requests"]) >= KEPT_BAR
         and growth_mib < GROWTH_BAR_MIB
         and not failed
     )
