@@ -6,17 +6,14 @@ import time
 import uuid
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Send
 
 from gpu_server import errors
 from gpu_server.access.record import RequestRecord
-from gpu_server.api.caller import Answering, write_json
 from gpu_server.api.chat_answer import ChatChunks, chat_body
 from gpu_server.api.chat_request import ChatRequest
+from gpu_server.api.generating_endpoint import GeneratingEndpoint
 from gpu_server.api.generation import (
-    Backing,
     Order,
     answer_whole,
     api_errors,
@@ -25,45 +22,14 @@ from gpu_server.api.generation import (
     check_schema,
     room,
 )
-from gpu_server.api.reading import read
 from gpu_server.api.text_stream import stream_answers
 from gpu_server.engines.base import Job
 
 
-class ChatEndpoint:
-    """Answers chat requests.
+class ChatEndpoint(GeneratingEndpoint[ChatRequest]):
+    """Answers chat requests."""
 
-    Args:
-        backing: The models, and the check of schemas.
-    """
-
-    def __init__(self, backing: Backing) -> None:
-        self._backing = backing
-
-    async def __call__(self, request: Request) -> Response:
-        """Serve one request."""
-        record: RequestRecord = request.scope["state"]["record"]
-        asked = read(await request.body(), ChatRequest)
-        record.stream = bool(asked.stream)
-
-        async def work(send: Send) -> None:
-            if asked.stream:
-                await self._stream(asked, record, send)
-            else:
-                await write_json(send, await self._whole(asked, record))
-
-        return Answering(record, work)
-
-    async def answer(self, body: bytes, record: RequestRecord) -> dict[str, Any]:
-        """Return the whole answer to a row of a batch.
-
-        Raises:
-            ApiError: What went wrong.
-        """
-        asked = read(body, ChatRequest)
-        if asked.stream:
-            raise errors.unsupported("stream", "the rows of a batch are answered whole.")
-        return await self._whole(asked, record)
+    form = ChatRequest
 
     async def _whole(self, asked: ChatRequest, record: RequestRecord) -> dict[str, Any]:
         order = await self._order(asked, record)

@@ -6,17 +6,14 @@ import time
 import uuid
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Send
 
 from gpu_server import errors
 from gpu_server.access.record import RequestRecord
-from gpu_server.api.caller import Answering, write_json
 from gpu_server.api.completions_answer import CompletionsChunks, completions_body
 from gpu_server.api.completions_request import DEFAULT_MAX_TOKENS, CompletionsRequest
+from gpu_server.api.generating_endpoint import GeneratingEndpoint
 from gpu_server.api.generation import (
-    Backing,
     Order,
     answer_whole,
     api_errors,
@@ -24,54 +21,26 @@ from gpu_server.api.generation import (
     check_abilities,
     room,
 )
-from gpu_server.api.reading import read
 from gpu_server.api.text_stream import stream_answers
 from gpu_server.engines.base import Job
 from gpu_server.serving.served_model import ServedModel
 
 
-class CompletionsEndpoint:
-    """Answers requests for raw text.
+class CompletionsEndpoint(GeneratingEndpoint[CompletionsRequest]):
+    """Answers requests for raw text."""
 
-    Args:
-        backing: The models.
-    """
-
-    def __init__(self, backing: Backing) -> None:
-        self._backing = backing
-
-    async def __call__(self, request: Request) -> Response:
-        """Serve one request."""
-        record: RequestRecord = request.scope["state"]["record"]
-        asked = read(await request.body(), CompletionsRequest)
-        record.stream = bool(asked.stream)
-
-        async def work(send: Send) -> None:
-            if asked.stream:
-                order = await self._order(asked, record)
-                chunks = CompletionsChunks(_head(asked), include_usage=asked.include_usage)
-                await stream_answers(order, chunks, send, include_usage=asked.include_usage)
-            else:
-                await write_json(send, await self._whole(asked, record))
-
-        return Answering(record, work)
-
-    async def answer(self, body: bytes, record: RequestRecord) -> dict[str, Any]:
-        """Return the whole answer to a row of a batch.
-
-        Raises:
-            ApiError: What went wrong.
-        """
-        asked = read(body, CompletionsRequest)
-        if asked.stream:
-            raise errors.unsupported("stream", "the rows of a batch are answered whole.")
-        return await self._whole(asked, record)
+    form = CompletionsRequest
 
     async def _whole(self, asked: CompletionsRequest, record: RequestRecord) -> dict[str, Any]:
         order = await self._order(asked, record)
         answers = await answer_whole(order)
         usage = order.ended([(answer.finish, answer.usage) for answer in answers])
         return completions_body(_head(asked), answers, usage, logprobs=asked.logprobs is not None)
+
+    async def _stream(self, asked: CompletionsRequest, record: RequestRecord, send: Send) -> None:
+        order = await self._order(asked, record)
+        chunks = CompletionsChunks(_head(asked), include_usage=asked.include_usage)
+        await stream_answers(order, chunks, send, include_usage=asked.include_usage)
 
     async def _order(self, asked: CompletionsRequest, record: RequestRecord) -> Order:
         """Check the request against the model's limits and abilities.

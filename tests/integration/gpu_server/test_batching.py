@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from typing import Any
 
-import openai
 import pytest
 
-TOKEN = "integration-token"
-
-
-def ask(content: str, tokens: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "model": "random",
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": tokens,
-        "temperature": 0,
-        "extra_body": {"ignore_eos": True},
-        **fields,
-    }
-
-
-def client(server: Any) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=TOKEN, max_retries=0, timeout=50)
-
-
-async def until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.01)
+from support.long_requests import ask, client, until
 
 
 def test_a_batch_answers_as_one_by_one_in_far_fewer_steps(server) -> None:
