@@ -20,13 +20,10 @@ _DEPLOYMENT = tables.deployment.c
 
 def put(connection: Connection, new: DeploymentRecord) -> DeploymentRecord:
     """Inserts a deployment; one that is there is returned as it is."""
-    there = get(connection, new.key)
-    if there is None:
-        values = vars(new) | {"state": new.state.value}
-        if insert_unless_taken(connection, tables.deployment, values):
+    # Between a look and an insertion others may put the deployment, and delete it between that and a look.
+    while (there := get(connection, new.key)) is None:
+        if insert_unless_taken(connection, tables.deployment, vars(new) | {"state": new.state.value}):
             return new
-        there = get(connection, new.key)
-        assert there is not None, "only another process's row can have been in the way"
     return there
 
 
