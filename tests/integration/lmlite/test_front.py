@@ -632,3 +632,105 @@ def test_a_batch_that_the_front_does_not_know_is_found():
                 assert len(a.requests) + len(b.requests) == before + 3
 
     scene(play)
+
+
+async def talk(front, *parts, answers=1):
+    """The first answers to what is sent, one part after the other; then the connection is left."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.05)
+        return [await asyncio.wait_for(answer_from(reader), 10) for _ in range(answers)]
+    finally:
+        writer.close()
+
+
+async def answer_from(reader):
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    if "transfer-encoding: chunked" in head:
+        return head, await reader.readuntil(b"0\r\n\r\n")
+    length = head.partition("content-length: ")[2].partition("\r\n")[0]
+    return head, await reader.readexactly(int(length or 0))
+
+
+def test_requests_sent_ahead_are_answered_in_their_order():
+    async def script(request):
+        await asyncio.sleep(0.05 if b"slow" in request.body else 0)
+        yield whole({"echo": json.loads(request.body)["n"]})
+
+    async def play():
+        async with RawReplica(script) as replica, front_of(replica) as front:
+            data = b"".join(raw_request({"n": n, "what": "slow" if n == 0 else "quick"}) for n in range(5))
+            for parts in ([data], [data[:100], data[100:700], data[700:]]):
+                answers = await talk(front, *parts, answers=5)
+                assert [json.loads(body)["echo"] for _, body in answers] == [0, 1, 2, 3, 4]
+            assert b"not_http" in await answered(front, raw_request(HELLO, headers="a: b\r\n") * 40)
+
+    scene(play)
+
+
+def test_an_old_client_gets_no_chunks_and_an_end():
+    async def script(request):
+        yield STREAM_HEAD + chunk(event("one")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+    async def play():
+        async with RawReplica(script) as replica, front_of(replica) as front:
+            told = await answered(front, raw_request(HELLO).replace(b"HTTP/1.1", b"HTTP/1.0"))
+            head, _, body = told.partition(b"\r\n\r\n")
+            assert b"connection: close" in head
+            assert b"chunked" not in head
+            assert body == event("one") + b"data: [DONE]\n\n"
+
+    scene(play)
+
+
+def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on():
+    async def play():
+        async with RawReplica(says_ok) as replica, front_of(replica) as front:
+            head, _, body = raw_request(HELLO, headers="expect: 100-continue\r\n").partition(b"\r\n\r\n")
+            [(first, _), (second, _)] = await talk(front, head + b"\r\n\r\n", body, answers=2)
+            assert (first.split()[1], second.split()[1]) == ("100", "200")
+
+    scene(play)
+
+
+def test_a_refused_body_is_taken_in_and_the_connection_goes_on():
+    async def play():
+        async with RawReplica(says_ok) as replica, front_of(replica) as front:
+            wrong = raw_request({"x": "y" * 3_000_000}).replace(TOKEN.encode(), b"wrong")
+            [(first, _), (second, _)] = await talk(front, wrong, raw_request(HELLO), answers=2)
+            assert (first.split()[1], second.split()[1]) == ("401", "200")
+
+    scene(play)
+
+
+def test_many_callers_at_once_are_all_answered():
+    async def play():
+        async with RawReplica(says_ok) as replica, front_of(replica) as front:
+            for _ in range(2):
+                told = await asyncio.gather(*(talk(front, raw_request(HELLO)) for _ in range(150)))
+                assert {head.split()[1] for [(head, _)] in told} == {"200"}
+            assert front.pool.outstanding == 0
+
+    scene(play)
+
+
+def test_a_connection_without_requests_is_closed():
+    async def play():
+        async with RawReplica(says_ok) as replica, front_of(replica, limits=Limits(keep_alive_s=0)) as front:
+            told = await answered(front, raw_request(HELLO))
+            assert told.startswith(b"HTTP/1.1 200")
+
+    scene(play)
+
+
+def test_a_head_is_asked_for_without_its_body():
+    async def play():
+        async with RawReplica(says_ok) as replica, front_of(replica) as front, client(front) as http:
+            for path, status in (("/v1/models", 200), ("/nowhere", 404), ("/ready", 200)):
+                answer = await http.head(path)
+                assert (answer.status_code, answer.content) == (status, b"")
+                assert int(answer.headers["content-length"]) > 0
+
+    scene(play)

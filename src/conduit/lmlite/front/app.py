@@ -1,4 +1,4 @@
-"""The routes of a front, as a plain ASGI application: who asks, what for, and what is answered without a replica.
+"""The routes of a front: who asks, what for, and what is answered without a replica.
 
 Everything but ``/live`` needs the token. A request ends when its caller leaves, wherever it is: cancelled here, its
 connection to the replica is closed, and the replica's engine drops it.
@@ -26,7 +26,9 @@ from conduit.lmlite.front.batches import Batches
 from conduit.lmlite.front.door import Door, Doors
 from conduit.lmlite.front.figures import CONTENT_TYPE, Figures
 from conduit.lmlite.front.refusals import Refusal, Refused
-from conduit.lmlite.front.relay import Backend, Relay, Reply
+from conduit.lmlite.front.relay import Backend, Relay
+from conduit.lmlite.front.reply import Reply
+from conduit.lmlite.front.request import CallerLeft, Request
 from conduit.lmlite.replicas.pool import Pool
 
 _log = logging.getLogger(__name__)
@@ -37,8 +39,6 @@ _GOOD_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _BATCH = re.compile(r"/v1/batch/([\x21-\x7e]{1,128}?)(/status)?")
 _TO_REPLICA = {b"content-type", b"traceparent", b"tracestate", b"x-conduit-caller", b"x-batch-id"}
 _LEFT = 499
-
-Headers = dict[bytes, bytes]
 
 
 class App:
@@ -77,72 +77,61 @@ class App:
         self._sorter = reading.Sorter(config.model_ids, looks=config.routing.policy != "round_robin")
         self._batches = Batches(self._backend, config.model_ids[0])
 
-    async def __call__(self, scope: Any, receive: reading.Receive, send: Any) -> None:
+    async def __call__(self, door: Door, request: Request) -> None:
         """Serves one request."""
-        headers: Headers = dict(reversed(scope["headers"]))  # the first of several counts
-        given = headers.get(b"x-request-id", b"")
+        given = request.headers.get(b"x-request-id", b"")
         request_id = given.decode() if _GOOD_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
-        door: Door = scope["conduit.door"]
-        reply = Reply(send, door, request_id)
-        task, begun, route = asyncio.current_task(), time.monotonic(), _route(scope["path"])
-        assert task is not None
-        if door.gone:
-            return
-        door.on_leave = task.cancel
+        reply = Reply(door, request, request_id)
+        begun, route = time.monotonic(), _route(request.path)
         self.figures.in_flight += 1
         try:
-            await self._serve(scope, headers, receive, reply, request_id)
+            await self._serve(request, reply, request_id)
         except Refused as error:
             await reply.refuse(error.refusal)
-        except reading.CallerLeft:
+        except CallerLeft:
             pass
         except asyncio.CancelledError:
             if not door.gone:
+                door.break_off()
                 raise
-            task.uncancel()
         except Exception:
             _log.exception("request %s broke", request_id)
             await reply.refuse(Refusal(500, "The front failed on this request.", "internal"))
         finally:
-            door.on_leave = None
             self.figures.in_flight -= 1
             first_s = reply.first_byte_at - begun if reply.first_byte_at and route in _FORWARDED else None
             self.figures.answered(route, _LEFT if door.gone or not reply.status else reply.status, first_s)
 
-    async def _serve(
-        self, scope: Any, headers: Headers, receive: reading.Receive, reply: Reply, request_id: str
-    ) -> None:
-        path, method = scope["path"], scope["method"]
+    async def _serve(self, request: Request, reply: Reply, request_id: str) -> None:
+        path, method = request.path, request.method
         if path != "/live":
-            await self._authorize(headers, receive)
+            await self._authorize(request)
         if path in _FORWARDED and method == "POST":
             if self.draining:
                 raise Refused(Refusal(503, "This front is closing.", "draining", 1.0))
-            body = await reading.read_body(receive, _declared(headers), self._doors.limits)
+            body = await reading.read_body(request, self._doors.limits)
             what = self._sorter.routable(body)
-            await self._relay.forward(path, _to_replica(headers, request_id), body, what, reply)
+            await self._relay.forward(path, _to_replica(request.headers, request_id), body, what, reply)
         elif path == "/v1/batch" and method == "POST":
             if self.draining:
                 raise Refused(Refusal(503, "This front is closing.", "draining", 1.0))
-            given = headers.get(b"x-batch-id", b"")
+            given = request.headers.get(b"x-batch-id", b"")
             batch_id = given.decode() if _GOOD_ID.fullmatch(given) else f"batch_{uuid.uuid4().hex}"
-            rows = reading.stream_body(receive)
-            await self._batches.submit(
-                _target(scope), _to_replica(headers, request_id), batch_id, rows, reply
-            )
+            rows = reading.stream_body(request)
+            headers = _to_replica(request.headers, request_id)
+            await self._batches.submit(request.target, headers, batch_id, rows, reply)
         elif (batch := _BATCH.fullmatch(path)) is not None and method in ("GET", "DELETE"):
-            await self._batches.follow(
-                method, _target(scope), _to_replica(headers, request_id), batch[1], reply
-            )
+            headers = _to_replica(request.headers, request_id)
+            await self._batches.follow(method, request.target, headers, batch[1], reply)
         else:
             await self._tell(path, method, reply)
 
-    async def _authorize(self, headers: Headers, receive: reading.Receive) -> None:
-        given = headers.get(b"authorization")
+    async def _authorize(self, request: Request) -> None:
+        given = request.headers.get(b"authorization")
         if given is not None and given[:7].lower() == b"bearer ":
             given = b"Bearer " + given[7:].strip()
         if given is None or not hmac.compare_digest(given, self._expected):
-            await reading.discard(receive)
+            await reading.discard(request)
             said = (
                 "No token: send it as `Authorization: Bearer TOKEN`."
                 if given is None
@@ -166,7 +155,7 @@ class App:
         else:
             status, document = self._document(path)
             body = json.dumps(document, separators=(",", ":")).encode()
-        await reply.whole(status, [(b"content-type", kind)], b"" if method == "HEAD" else body)
+        await reply.whole(status, [(b"content-type", kind)], body)
 
     def _document(self, path: str) -> tuple[int, Any]:
         if path == "/live":
@@ -213,18 +202,7 @@ def _route(path: str) -> str:
     return "/v1/models" if path.startswith("/v1/models/") else "other"
 
 
-def _target(scope: Any) -> str:
-    query = scope["query_string"].decode("latin-1")
-    path: str = scope["raw_path"].decode("latin-1")
-    return f"{path}?{query}" if query else path
-
-
-def _declared(headers: Headers) -> int:
-    length = headers.get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
-
-
-def _to_replica(headers: Headers, request_id: str) -> dict[str, str]:
+def _to_replica(headers: dict[bytes, bytes], request_id: str) -> dict[str, str]:
     passed = {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in headers.items()

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 from conduit.errors import ConduitError
 from conduit.lmlite.front.refusals import Refusal, Refused, refusal_of
-from conduit.lmlite.front.relay import Backend, Reply, copy, passed_on, separator_of
+from conduit.lmlite.front.relay import Backend, copy, passed_on, separator_of
+from conduit.lmlite.front.reply import Reply
 from conduit.lmlite.replicas.answer import Answer, header, whole
 from conduit.lmlite.replicas.client import connection_errors
 from conduit.lmlite.replicas.pool import Pool, Replica

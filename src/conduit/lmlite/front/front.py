@@ -1,11 +1,11 @@
 """``lm.serve()``: one OpenAI-compatible address over all replicas of an LMLite, until it is closed.
 
 It runs on the portal's loop, in the process that calls it, where the pool of replicas and the connections to them
-live: so calls of the program and requests to the address share policy, failover and health. uvicorn's protocol on
-httptools reads what callers send, and what replicas answer comes by ``replicas.connections``; both on uvloop. A web
-framework with an HTTP client behind it forwards a third of the requests a second (``bench/lmlite_scale.py``). While
-it is open, what the program had made before is out of the garbage collector's sight: to look through all of that
-again and again costs up to a third of the requests.
+live: so calls of the program and requests to the address share policy, failover and health. What callers send
+comes by ``doorway`` and is HTTP by ``door``, what replicas answer comes by ``replicas.connections``; both on
+httptools and uvloop. A web framework with an HTTP client behind it forwards a third of the requests a second
+(``bench/lmlite_scale.py``). While it is open, what the program had made before is out of the garbage collector's
+sight: to look through all of that again and again costs up to a third of the requests.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import uvicorn
 from pydantic import SecretStr
-from uvicorn.server import ServerState
 
 from conduit.errors import ArgumentInvalid, NoReplica
 from conduit.lmlite.calls import substitute
@@ -32,6 +30,7 @@ from conduit.lmlite.calls.calling import Caller
 from conduit.lmlite.config import ResourceConfig
 from conduit.lmlite.front.app import App
 from conduit.lmlite.front.door import Door, Doors, Limits
+from conduit.lmlite.front.doorway import Doorway
 from conduit.lmlite.portal import Portal, portal
 from conduit.lmlite.replicas.pool import Pool
 
@@ -164,7 +163,7 @@ class _Backend:
 class Listening:
     """An open port and its connections."""
 
-    def __init__(self, server: asyncio.Server, app: App, doors: Doors) -> None:
+    def __init__(self, server: asyncio.Server | Doorway, app: App, doors: Doors) -> None:
         self._server, self._app, self._doors = server, app, doors
         self._closed = False
 
@@ -173,24 +172,16 @@ class Listening:
         cls, listener: socket.socket, app: App, doors: Doors, context: ssl.SSLContext | None
     ) -> Listening:
         """Begins to take connections."""
-        config = uvicorn.Config(
-            app,
-            http=Door,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            proxy_headers=False,
-            access_log=False,
-            log_config=None,
-            timeout_keep_alive=doors.limits.keep_alive_s,
-        )
-        config.load()
-        state = ServerState()
         gc.collect()
         gc.freeze()
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Door(doors, config, state, {}), sock=listener, ssl=context, backlog=_BACKLOG
-        )
+        server: asyncio.Server | Doorway
+        if context is None and sys.platform == "linux":
+            listener.listen(_BACKLOG)
+            server = Doorway(listener, lambda: Door(doors, app))
+        else:
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Door(doors, app), sock=listener, ssl=context, backlog=_BACKLOG
+            )
         return cls(server, app, doors)
 
     async def close(self, grace_s: float) -> None:

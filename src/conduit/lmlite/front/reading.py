@@ -7,80 +7,68 @@ that looks at prompts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pydantic_core
 
 from conduit.lmlite.front.door import Limits
 from conduit.lmlite.front.refusals import Refusal, Refused
+from conduit.lmlite.front.request import Request
 from conduit.lmlite.replicas.policies import Routable
-
-Receive = Callable[[], Awaitable[Any]]
 
 _CHARS_PER_TOKEN = 4
 _USUAL_TOKENS, _MOST_TOKENS = 256, 1_000_000
 _DISCARD_BYTES, _DISCARD_S = 8 * 1024 * 1024, 2.0
 
 
-class CallerLeft(Exception):
-    """Nobody waits for an answer any more."""
-
-
-async def read_body(receive: Receive, declared: int, limits: Limits) -> bytes:
+async def read_body(request: Request, limits: Limits) -> bytes:
     """The whole body.
 
     Args:
-        receive: Of ASGI.
-        declared: The length that the head tells, 0 if none.
+        request: Whose.
         limits: Its size; its time is the door's business.
 
     Raises:
         Refused: It is too large.
         CallerLeft: Its sender has gone.
     """
-    if declared > limits.body_bytes:
-        await discard(receive)
-        raise Refused(_too_large(limits))
-    chunks, size = [], 0
-    while size <= limits.body_bytes:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerLeft
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body") and size <= limits.body_bytes:
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    await discard(receive)
+    declared = request.headers.get(b"content-length", b"0")
+    size = int(declared) if declared.isdigit() else 0
+    pieces = []
+    if size <= limits.body_bytes:
+        size = 0
+        while size <= limits.body_bytes and (piece := await request.piece()):
+            pieces.append(piece)
+            size += len(piece)
+    if size <= limits.body_bytes:
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    await discard(request)
     raise Refused(_too_large(limits))
 
 
-async def stream_body(receive: Receive) -> AsyncIterator[bytes]:
+async def stream_body(request: Request) -> AsyncIterator[bytes]:
     """The body in pieces, for one that is not to be held whole.
 
     Raises:
         CallerLeft: Its sender has gone.
     """
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerLeft
-        yield message.get("body", b"")
-        if not message.get("more_body"):
-            return
+    while piece := await request.piece():
+        yield piece
 
 
-async def discard(receive: Receive) -> None:
-    """Takes in, within bounds, what a refused caller still writes: until it has written it does not read."""
-    size, more = 0, True
-    try:
+async def discard(request: Request) -> None:
+    """Takes in, within bounds, what a refused caller still writes: until it has written it does not read.
+
+    Raises:
+        CallerLeft: It has gone.
+    """
+    size = 0
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_S):
-            while more and size <= _DISCARD_BYTES:
-                message = await receive()
-                size += len(message.get("body", b""))
-                more = message.get("more_body", False)
-    except TimeoutError:
-        return
+            while size <= _DISCARD_BYTES and (piece := await request.piece()):
+                size += len(piece)
 
 
 def _too_large(limits: Limits) -> Refusal:

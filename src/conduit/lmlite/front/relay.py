@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from conduit.errors import ConduitError, NoReplica, Overloaded
-from conduit.lmlite.front.door import Door
-from conduit.lmlite.front.refusals import Refusal, Refused, refusal_of
+from conduit.lmlite.front.refusals import Refused, refusal_of
+from conduit.lmlite.front.reply import Reply
 from conduit.lmlite.replicas.answer import Answer, ConnectionBroken, Header, header, whole
 from conduit.lmlite.replicas.client import connection_errors
 from conduit.lmlite.replicas.connections import Transport
@@ -51,49 +51,6 @@ class Backend(Protocol):
     async def pool_after(self, seen: Pool) -> Pool:
         """The ready replicas, once the pool that was seen proved dead."""
         ...
-
-
-class Reply:
-    """The way back to the caller.
-
-    Attributes:
-        status: Of the answer; 0 before it began.
-        first_byte_at: When it began, by ``time.monotonic``.
-    """
-
-    def __init__(self, send: Any, door: Door, request_id: str) -> None:
-        self._send, self._door = send, door
-        self._request_id = request_id.encode()
-        self.status = 0
-        self.first_byte_at: float | None = None
-
-    async def start(self, status: int, headers: list[Header]) -> None:
-        """Sends the head."""
-        self.status, self.first_byte_at = status, time.monotonic()
-        headers = [*headers, (b"x-request-id", self._request_id)]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-
-    async def body(self, data: bytes, *, more: bool) -> None:
-        """Sends a part of the body, once the caller has taken the ones before."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
-        """Sends an answer at once."""
-        await self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
-        await self.body(body, more=False)
-
-    async def refuse(self, refused: Refusal) -> None:
-        """Sends an error; where an answer has begun, breaks it off."""
-        if not self.status:
-            await self.whole(refused.status, refused.headers, refused.body)
-        else:
-            self._door.break_off()
-
-    async def break_off(self, refused: Refusal, *, events: bool) -> None:
-        """Ends an answer that has begun and cannot be finished."""
-        if events:
-            await self.body(b"data: " + refused.body + b"\n\n", more=True)
-        self._door.break_off()
 
 
 class Relay:

@@ -7,23 +7,26 @@ Deadlines are the caller's cancel scopes.
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 
 from conduit import telemetry
 from conduit.errors import ConduitError, NoReplica, ReplicaLost, RequestRefused
-from conduit.lmlite.replicas.answer import Answer, ConnectFailed, ConnectionBroken, whole
+from conduit.lmlite.replicas.answer import Answer, ConnectFailed, ConnectionBroken, header, whole
 from conduit.lmlite.replicas.completion import Completion
 from conduit.lmlite.replicas.connections import Connections, Transport
 from conduit.lmlite.replicas.pool import Replica
 from conduit.lmlite.replicas.refusals import by_proxy, refusal
 from conduit.lmlite.request import LMReply, LMRequest
 
+_FIRST_TOKEN = b"x-first-token-ms"
 _PROBE_TIMEOUT_S = 2.0
 _END_TIMEOUT_S = 0.2
 _OWN_FAULT_PAUSE_S = 0.5  # until other requests may have given their connections back
@@ -101,18 +104,22 @@ class Client:
             completion.whole(json.loads(content))
         except _NO_CHAT as error:
             raise _no_chat(replica, request, content) from error
-        return completion.reply(replica.node_id)
+        return replace(completion.reply(replica.node_id), first_token_s=_first_token_s(answer))
 
     async def stream(
         self, replica: Replica, request: LMRequest, emit: Callable[[str], Awaitable[None]]
     ) -> LMReply:
         """Sends the request and hands each piece of text to ``emit`` as it comes; reads no further meanwhile."""
-        completion = Completion()
+        completion, sent_at = Completion(), time.monotonic()
+        first_token_s: float | None = None
         async with aclosing(self._events(replica, request)) as events:
             async for data in events:
-                if text := _taken(completion, data, replica, request):
+                text = _taken(completion, data, replica, request)
+                if first_token_s is None and completion.begun:
+                    first_token_s = time.monotonic() - sent_at
+                if text:
                     await emit(text)
-        return completion.reply(replica.node_id)
+        return replace(completion.reply(replica.node_id), first_token_s=first_token_s)
 
     async def _events(self, replica: Replica, request: LMRequest) -> AsyncGenerator[bytes, None]:
         """The data of each event before ``[DONE]``; an emitter's own errors never look like the connection's."""
@@ -206,6 +213,18 @@ def _loading(said: Mapping[str, Any]) -> Loading:
     return Loading(
         str(said["stage"]), None if done is None else int(done), None if total is None else int(total)
     )
+
+
+def _first_token_s(answer: Answer) -> float | None:
+    """As the server measured it; another one than Conduit's does not tell."""
+    said = header(answer, _FIRST_TOKEN)
+    if said is None:
+        return None
+    try:
+        first_token_s = float(said) / 1000
+    except ValueError:
+        return None
+    return first_token_s if math.isfinite(first_token_s) and first_token_s >= 0 else None
 
 
 def _this_program() -> str:

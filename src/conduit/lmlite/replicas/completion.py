@@ -24,6 +24,11 @@ class Completion:
         self._finish_reason: str | None = None
         self._usage: Mapping[str, Any] = {}
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a first token, of the answer or of the reasoning before it."""
+        return any(self._text) or any(self._reasoning) or any(self._refusal)
+
     def whole(self, body: Mapping[str, Any]) -> None:
         """Takes a response that is not streamed."""
         choice = body["choices"][0]

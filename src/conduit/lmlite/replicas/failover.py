@@ -78,16 +78,28 @@ async def with_failover(
 
 
 class _TakingAway:
-    """Ends an attempt whose replica turned dead."""
+    """Ends an attempt whose replica turned dead: what ``asyncio.timeout`` would do, without its price."""
 
-    def __init__(self, limit: asyncio.Timeout) -> None:
-        self._limit = limit
-        self.done = False
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._others = task, task.cancelling()
+        self._done = False
 
     def cancel(self) -> None:
-        if not self.done:
-            self.done = True
-            self._limit.reschedule(0.0)
+        if not self._done:
+            self._done = True
+            self._task.cancel()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the attempt was ended, and by nobody else as well."""
+        return self._done and self._task.cancelling() <= self._others + 1
+
+    def over(self) -> None:
+        """The attempt is; the task goes on."""
+        if self._done:
+            self._task.uncancel()
 
 
 class _Journey(Generic[R]):
@@ -162,15 +174,15 @@ class _Journey(Generic[R]):
         return result
 
     async def _send(self, lease: Lease) -> R:
+        lease.scope = taking = _TakingAway()
         try:
-            async with asyncio.timeout(None) as limit:
-                lease.scope = taking = _TakingAway(limit)
-                return await self._attempt(lease.replica)
-        except TimeoutError:
-            if not taking.done:
+            return await self._attempt(lease.replica)
+        except asyncio.CancelledError:
+            if not taking.alone:
                 raise
         finally:
             lease.scope = None
+            taking.over()
         raise ReplicaLost(
             f"Replica {lease.replica.node_id} died while it answered for {self._what.model_id}.",
             hint=f"Its log: {lease.replica.log}.",

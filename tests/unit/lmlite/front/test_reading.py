@@ -4,55 +4,76 @@ import json
 import pytest
 
 from conduit.lmlite.front.door import Limits
-from conduit.lmlite.front.reading import CallerLeft, Sorter, read_body, stream_body
+from conduit.lmlite.front.reading import Sorter, read_body, stream_body
 from conduit.lmlite.front.refusals import Refused
+from conduit.lmlite.front.request import HIGH_WATER_BYTES, CallerLeft, Request
 
 
-def receiving(*messages):
-    left = list(messages)
+def coming(*pieces, declared=None, left=False, read_on=lambda: None):
+    """A request whose body comes piece by piece while it is read."""
+    request = Request(read_on)
+    if declared is not None:
+        request.headers[b"content-length"] = b"%d" % declared
 
-    async def receive():
-        return left.pop(0) if left else {"type": "http.disconnect"}
+    def feed(rest):
+        if rest:
+            request.feed(rest[0])
+            asyncio.get_running_loop().call_soon(feed, rest[1:])
+        else:
+            request.leave() if left else request.end()
 
-    return receive
+    asyncio.get_running_loop().call_soon(feed, pieces)
+    return request
 
 
-def part(body, more=False):
-    return {"type": "http.request", "body": body, "more_body": more}
+def body_of(*pieces, limit=10, **fields):
+    async def run():
+        return await read_body(coming(*pieces, **fields), Limits(body_bytes=limit))
 
-
-def body_of(*messages, declared=0, limit=10):
-    return asyncio.run(read_body(receiving(*messages), declared, Limits(body_bytes=limit)))
+    return asyncio.run(run())
 
 
 def test_a_body_is_put_together():
-    assert body_of(part(b"ab", True), part(b"cd")) == b"abcd"
-    assert body_of(part(b"")) == b""
+    assert body_of(b"ab", b"cd") == b"abcd"
+    assert body_of() == b""
 
 
-@pytest.mark.parametrize(
-    ("messages", "declared"),
-    [([part(b"x" * 11)], 0), ([part(b"x" * 6, True), part(b"x" * 6)], 0), ([part(b"x")], 11)],
-)
-def test_a_body_beyond_the_limit_is_refused(messages, declared):
+@pytest.mark.parametrize(("pieces", "declared"), [([b"x" * 11], None), ([b"x" * 6] * 2, None), ([b"x"], 11)])
+def test_a_body_beyond_the_limit_is_refused(pieces, declared):
     with pytest.raises(Refused) as caught:
-        body_of(*messages, declared=declared)
+        body_of(*pieces, declared=declared)
     assert (caught.value.refusal.status, caught.value.refusal.code) == (413, "body_too_large")
 
 
 def test_a_body_at_the_limit_is_taken():
-    assert body_of(part(b"x" * 10), declared=10) == b"x" * 10
+    assert body_of(b"x" * 10, declared=10) == b"x" * 10
 
 
 def test_a_caller_that_leaves_within_its_body_is_noticed():
     with pytest.raises(CallerLeft):
-        body_of(part(b"a", True))
+        body_of(b"a", left=True)
 
     async def run():
-        return [piece async for piece in stream_body(receiving(part(b"a", True)))]
+        return [piece async for piece in stream_body(coming(b"a", left=True))]
 
     with pytest.raises(CallerLeft):
         asyncio.run(run())
+
+
+def test_a_body_that_is_held_is_read_on_once_it_is_taken():
+    async def run():
+        room = []
+        request = Request(lambda: room.append(True))
+        request.feed(b"x" * HIGH_WATER_BYTES)
+        assert not request.full
+        request.feed(b"x")
+        assert request.full
+        assert not room
+        assert len(await request.piece()) == HIGH_WATER_BYTES + 1
+        assert not request.full
+        assert room == [True]
+
+    asyncio.run(run())
 
 
 def chat(*contents, **fields):
