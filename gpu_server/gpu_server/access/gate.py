@@ -84,7 +84,10 @@ class Gate:
             nonlocal status, whole
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = record.id
+                headers_out = MutableHeaders(scope=message)
+                headers_out["x-request-id"] = record.id
+                if record.first_token_s is not None and not record.stream:  # who reads a stream sees it
+                    headers_out["x-first-token-ms"] = f"{record.first_token_s * 1000:.1f}"
             else:
                 whole = not message.get("more_body", False)
             await send(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,11 +11,10 @@ from rich.console import Console
 
 from conduit import lmlite
 from conduit import settings as settings_module
+from conduit.cli.periods import seconds
 from conduit.cli.render import command, duration, table
-from conduit.errors import ArgumentInvalid
 from conduit.lmlite import DeploymentCost
 
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
 _SHOWN_KEY = 12
 _COLUMNS = ("calls", "time", "calls $", "start $", "idle $", "total $", "billed $")
 
@@ -25,7 +23,7 @@ def run(*, since: str | None, everywhere: bool, as_json: bool) -> None:
     """Prints a row for each deployment, and the sum."""
     with command(as_json=as_json) as screen:
         settings = settings_module.load()
-        from_s = None if since is None else time.time() - _seconds(since)
+        from_s = None if since is None else time.time() - seconds(since)
         problems: list[str] = []
         found = lmlite.costs(settings, all_projects=everywhere, since=from_s, problems=problems)
         total = {
@@ -81,12 +79,3 @@ def _show(out: Console, found: Sequence[DeploymentCost], problems: Sequence[str]
         )
     for problem in problems:
         out.print(f"No bill: {problem}", soft_wrap=True)
-
-
-def _seconds(since: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd])", since)
-    if match is None:
-        raise ArgumentInvalid(
-            f"--since {since!r} is no time.", hint="Write 30m, 24h or 7d.", argument="since"
-        )
-    return float(match[1]) * _UNITS[match[2]]

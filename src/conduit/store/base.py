@@ -223,6 +223,10 @@ class ModelCall:
         repairs: Of the answer that was taken.
         error: The error's ``code``; None when a value was returned.
         attempt_log: The answers asked for, first to last; an invalid one is asked for again.
+        block_call_id: Of the block's call that it was made for.
+        first_token_s: From sending the request that was answered to its first token, as far as it is known.
+        revision: Of the model, where one is pinned.
+        engine: What ran the model.
     """
 
     started_at: float
@@ -241,3 +245,7 @@ class ModelCall:
     deployment_key: str | None = None
     request_id: str | None = None
     attempt_log: tuple[Attempt, ...] = ()
+    block_call_id: str | None = None
+    first_token_s: float | None = None
+    revision: str | None = None
+    engine: str | None = None

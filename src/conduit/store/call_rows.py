@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _CALL = tables.model_call.c
 
 
-def add(connection: Connection, calls: Sequence[ModelCall]) -> None:
+def add(connection: Connection, project: str, calls: Sequence[ModelCall]) -> None:
     """Inserts rows."""
-    connection.execute(insert(tables.model_call), [_row(call) for call in calls])
+    connection.execute(insert(tables.model_call), [_row(call, project) for call in calls])
 
 
 def find(
@@ -29,7 +29,7 @@ def find(
     deployment_key: str | None,
 ) -> list[ModelCall]:
     """Rows that fit every given condition, newest first."""
-    query = select(*(column for column in _CALL if column.name != "id"))
+    query = select(*(column for column in _CALL if column.name not in ("id", "project")))
     for column, value in (
         (_CALL.block, block),
         (_CALL.flow_run_id, flow_run_id),
@@ -41,8 +41,9 @@ def find(
     return [_call(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001 - public
 
 
-def _row(call: ModelCall) -> dict[str, Any]:
-    return vars(call) | {"attempt_log": [vars(attempt) for attempt in call.attempt_log]}
+def _row(call: ModelCall, project: str) -> dict[str, Any]:
+    attempts = [vars(attempt) for attempt in call.attempt_log]
+    return vars(call) | {"attempt_log": attempts, "project": project}
 
 
 def _call(row: dict[str, Any]) -> ModelCall:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _COST = tables.node_cost.c
 _CALL = tables.model_call.c
+_PAST = tables.past_calls.c
+_DAY_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,23 @@ def of_deployments(
 def _calls(
     connection: Connection, deployment_key: str | None, since: float | None
 ) -> dict[str, tuple[int, float]]:
-    query = select(_CALL.deployment_key, func.count(), func.sum(_CALL.cost_usd))
-    query = query.where(_CALL.deployment_key.is_not(None)).group_by(_CALL.deployment_key)
-    if deployment_key is not None:
-        query = query.where(_CALL.deployment_key == deployment_key)
-    if since is not None:
-        query = query.where(_CALL.started_at >= since)
-    return {key: (count, usd or 0.0) for key, count, usd in connection.execute(query)}
+    # Of calls whose rows are gone, what they cost is known by the day.
+    sums = (
+        (_CALL, func.count(), _CALL.started_at, since),
+        (_PAST, func.sum(_PAST.calls), _PAST.day, None if since is None else since - _DAY_S),
+    )
+    found: dict[str, tuple[int, float]] = {}
+    for columns, count, at, first in sums:
+        query = select(columns.deployment_key, count, func.sum(columns.cost_usd))
+        query = query.where(columns.deployment_key.is_not(None)).group_by(columns.deployment_key)
+        if deployment_key is not None:
+            query = query.where(columns.deployment_key == deployment_key)
+        if first is not None:
+            query = query.where(at >= first)
+        for key, calls, usd in connection.execute(query):
+            before = found.get(key, (0, 0.0))
+            found[key] = before[0] + int(calls), before[1] + (usd or 0.0)
+    return found
 
 
 def _sum(nodes: Sequence[NodeCost], calls: tuple[int, float], since: float, now: float) -> DeploymentCost:

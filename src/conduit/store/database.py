@@ -8,11 +8,12 @@ statements ask for row locks themselves.
 from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Table, func, insert, inspect, select
+from sqlalchemy import Connection, Table, TextClause, bindparam, func, insert, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -129,14 +130,14 @@ class Database:
             yield
         except (SQLAlchemyError, OSError, Timeout) as error:
             cause = getattr(error, "orig", None) or error
-            text = " ".join(str(cause).split())
+            said = " ".join(str(cause).split())
             # What cannot be opened or made is, next to always, a folder without the right to write.
             hint = f"{_FOLDER}, or CONDUIT_DB_URL to a database."
             for signs, remedy in _HINTS:
-                if any(sign in text.lower() for sign in signs):
+                if any(sign in said.lower() for sign in signs):
                     hint = remedy
             raise StoreUnavailable(
-                f"Conduit's records at {self.location} cannot be used: {text}.", hint=hint, path=self.location
+                f"Conduit's records at {self.location} cannot be used: {said}.", hint=hint, path=self.location
             ) from error
 
 
@@ -146,6 +147,26 @@ def insert_unless_taken(connection: Connection, table: Table, values: Mapping[st
     statement = kind(table).values(**values).on_conflict_do_nothing()
     options = {"preserve_rowcount": True}  # SQLAlchemy keeps it by itself only of changes
     return connection.execute(statement, execution_options=options).rowcount > 0
+
+
+@cache
+def upsert(table: Table, *, adding: tuple[str, ...] = ()) -> TextClause:
+    """A statement that inserts a row, or writes over the one of the same key; figures may be added to its own.
+
+    As text, which SQLite and Postgres read alike: what SQLAlchemy has for it is compiled anew at each use.
+    """
+    names = [column.name for column in table.c]
+    key = [column.name for column in table.primary_key]
+    changes = [
+        f"{name} = {table.name}.{name} + excluded.{name}" if name in adding else f"{name} = excluded.{name}"
+        for name in names
+        if name not in key
+    ]
+    statement = text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(changes)}"
+    )
+    return statement.bindparams(*(bindparam(column.name, type_=column.type) for column in table.c))
 
 
 def _version(connection: Connection) -> str | None:

@@ -1,4 +1,4 @@
-"""The one store of each database in a process: opened once, closed at exit, opened anew after a fork."""
+"""The one store of each database and project in a process: opened once, closed at exit, anew after a fork."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from conduit.store.store import Store
 if TYPE_CHECKING:
     from conduit.settings import Settings
 
-_open: dict[str, Store] = {}
+_open: dict[tuple[str, str, bool], Store] = {}
 _opening = threading.Lock()
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of these settings; one for each database in a process, closed at exit.
+    """The store of these settings; one for each database and project in a process, closed at exit.
 
     Raises:
         StoreUnavailable: The data folder or the database cannot be used.
         MissingDependency: The database's driver is not installed.
     """
-    url = settings.database_url
+    which = settings.database_url, settings.project, settings.run_log
     with _opening:
-        if url not in _open:
-            _open[url] = Store(url)
-        return _open[url]
+        if which not in _open:
+            url, project, logs = which
+            _open[which] = Store(url, project=project, logs=logs, keep_days=settings.run_log_days)
+        return _open[which]
 
 
 def _close_all() -> None:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from conduit.errors import IllegalTransition
-from conduit.store import call_rows, costs, declarations, deployments, leases, node_life
+from conduit.errors import IllegalTransition, StoreUnavailable
+from conduit.store import (
+    block_rows,
+    call_rows,
+    costs,
+    declarations,
+    deployments,
+    exporting,
+    leases,
+    ledger_rows,
+    node_life,
+    retention,
+    totals,
+)
 from conduit.store.base import (
     Declaration,
     DeploymentCost,
@@ -19,25 +33,44 @@ from conduit.store.base import (
     Reservation,
 )
 from conduit.store.database import Database
-from conduit.store.run_log import RunLogWriter
+from conduit.store.ledgers import LedgerCounts, LedgerRow, LedgerState, LedgerSummary
+from conduit.store.run_log import LogRow, RunLogWriter
+from conduit.store.runs import BlockCall, CallState, FlowRun, FlowTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
+    from conduit.store.exporting import Exported
+
+_LOG = logging.getLogger(__name__)
 _FLUSH_S = 5.0
+_REMOVED_AT_ONCE = 2000
+"""Rows of a table whose time is over: others wait while they are removed."""
+_GO_ON_S, _LOOK_AGAIN_S = 1.0, 3600.0
 
 
 class Store:
-    """Deployments, nodes, declarations and the run log.
+    """Deployments, nodes, declarations, the run log and ledgers.
 
-    Methods are synchronous; asynchronous code calls them in a thread. All but those of the run log raise
-    ``StoreUnavailable`` when the database fails.
+    Methods are synchronous; asynchronous code calls them in a thread. All but those that queue rows of the run log
+    raise ``StoreUnavailable`` when the database fails.
     """
 
-    def __init__(self, url: str) -> None:
-        """Opens the database; ``open_store`` is the usual way in."""
+    def __init__(self, url: str, *, project: str = "", logs: bool = True, keep_days: float = 0.0) -> None:
+        """Opens the database; ``open_store`` is the usual way in.
+
+        Args:
+            url: SQLAlchemy's, of an SQLite or Postgres database.
+            project: Whose runs and ledgers are written and found.
+            logs: Whether rows of the run log are written at all.
+            keep_days: How long rows of the run log stay; 0 for ever.
+        """
         self._database = Database(url)
-        self._run_log = RunLogWriter(self._write_calls)
+        self._project, self._logs = project, logs
+        self._keep_s = keep_days * 24 * 3600.0
+        self._next_removal = 0.0  # of rows whose time is over, on the monotonic clock
+        self._writing = threading.Lock()  # rows of the run log: a thread that still logs may outlive `close`
+        self._run_log = RunLogWriter(self._write_log)
 
     @property
     def location(self) -> str:
@@ -302,7 +335,7 @@ class Store:
 
     def log_call(self, call: ModelCall) -> None:
         """Queues a row of the run log. Never blocks, never raises."""
-        self._run_log.add(call)
+        self._log(call)
 
     def flush(self, timeout_s: float = _FLUSH_S) -> bool:
         """Waits until the queued rows of the run log are dealt with; False when the time is over first."""
@@ -323,16 +356,167 @@ class Store:
                 connection, limit=limit, block=block, flow_run_id=flow_run_id, deployment_key=deployment_key
             )
 
+    def log_block_call(self, call: BlockCall) -> None:
+        """Queues a row of a block's call. Never blocks, never raises."""
+        self._log(call)
+
+    def put_flow_run(self, run: FlowRun) -> None:
+        """Queues a flow run; one of the same id is written over. Never blocks, never raises."""
+        self._log(run)
+
+    def block_calls(
+        self,
+        *,
+        limit: int,
+        flow_run_id: str | None = None,
+        block: str | None = None,
+        state: CallState | None = None,
+        map_id: str | None = None,
+        slowest: bool = False,
+    ) -> list[BlockCall]:
+        """The project's block calls that fit the given conditions, newest or slowest first."""
+        self.flush()
+        with self._database.read() as connection:
+            return block_rows.find_calls(
+                connection,
+                self._project,
+                limit=limit,
+                flow_run_id=flow_run_id,
+                block=block,
+                state=state,
+                map_id=map_id,
+                slowest=slowest,
+            )
+
+    def flow_runs(self, *, limit: int) -> list[FlowRun]:
+        """The project's flow runs, newest first."""
+        self.flush()
+        with self._database.read() as connection:
+            return block_rows.find_runs(connection, self._project, limit=limit)
+
+    def flow_runs_named(self, text: str) -> list[FlowRun]:
+        """The project's flow runs whose id begins so, or that are named so, newest first."""
+        self.flush()
+        with self._database.read() as connection:
+            return block_rows.find_runs_named(connection, self._project, text)
+
+    def flow_run_totals(self, flow_run_id: str) -> FlowTotals:
+        """The sums over a flow run's block calls and model calls; all zero when it is not known."""
+        self.flush()
+        with self._database.read() as connection:
+            return totals.of_flow_run(connection, flow_run_id)
+
+    def forget_flow_run(self, flow_run_id: str) -> int:
+        """Removes a flow run of the project with its calls; returns how many rows there were."""
+        self.flush()
+        with self._database.write() as connection:
+            return retention.remove_run(connection, self._project, flow_run_id)
+
+    def forget_before(self, before: float) -> int:
+        """Removes the project's rows of the run log that began before that time; returns how many."""
+        self.flush()
+        total = 0
+        while sum(removed := self._remove_some(before)):
+            total += sum(removed)
+        return total
+
+    def exported(
+        self, table: Exported, *, ledger: str | None = None, since: float | None = None
+    ) -> Generator[dict[str, Any], None, None]:
+        """The project's rows of a table as plain values, oldest first, read as they are taken.
+
+        Args:
+            table: Whose columns ``exporting.columns`` tells.
+            ledger: Of ``ledger`` rows, which one's.
+            since: Only rows that began, or of a ledger ended, after that time.
+        """
+        self.flush()
+        with self._database.read() as connection:
+            yield from exporting.stream(connection, self._project, table, ledger=ledger, since=since)
+
+    def ledger_put(self, rows: Sequence[LedgerRow]) -> None:
+        """Writes rows of ledgers in one transaction; one of the same ledger and key is written over."""
+        with self._database.write() as connection:
+            ledger_rows.put(connection, self._project, rows)
+
+    def ledger_lookup(self, ledger: str, keys: Sequence[str]) -> dict[str, LedgerRow]:
+        """The rows of these keys, by key; a key that has none is missing."""
+        with self._database.read() as connection:
+            return ledger_rows.lookup(connection, self._project, ledger, keys)
+
+    def ledger_rows(
+        self, ledger: str, *, state: LedgerState | None = None, after: int | None = None, limit: int
+    ) -> list[LedgerRow]:
+        """Rows of a ledger by item, ascending.
+
+        Args:
+            ledger: Its name.
+            state: Only those.
+            after: Only rows of later items than that one.
+            limit: Of rows; those of the last item come together, be they more.
+        """
+        with self._database.read() as connection:
+            return ledger_rows.find(connection, self._project, ledger, state=state, after=after, limit=limit)
+
+    def ledger_counts(self, ledger: str) -> LedgerCounts:
+        """How many rows a ledger has, and how long its results are together; zero when there is none."""
+        with self._database.read() as connection:
+            return ledger_rows.counts(connection, self._project, ledger)
+
+    def ledger_failures(self, *, limit: int, flow_run_id: str | None = None) -> list[LedgerRow]:
+        """Failed items of all the project's ledgers, or those that one flow run ended; the last ones first."""
+        with self._database.read() as connection:
+            return ledger_rows.failures(connection, self._project, limit=limit, flow_run_id=flow_run_id)
+
+    def ledgers(self) -> list[LedgerSummary]:
+        """The project's ledgers, the one that was written last first."""
+        with self._database.read() as connection:
+            return ledger_rows.summaries(connection, self._project)
+
+    def ledger_delete(self, ledger: str) -> int:
+        """Removes a ledger; returns how many rows it had."""
+        with self._database.write() as connection:
+            return ledger_rows.remove(connection, self._project, ledger)
+
     def close(self) -> None:
         """Writes what is queued and closes the connections; a later use opens them again."""
         self._run_log.close(_FLUSH_S)
-        self._database.close()
+        with self._writing:
+            self._database.close()
 
-    def _write_calls(self, calls: Sequence[ModelCall]) -> None:
+    def _log(self, row: LogRow) -> None:
+        if self._logs:
+            self._run_log.add(row)
+
+    def _write_log(self, rows: Sequence[LogRow]) -> None:
+        models = [row for row in rows if isinstance(row, ModelCall)]
+        blocks = [row for row in rows if isinstance(row, BlockCall)]
+        runs = [row for row in rows if isinstance(row, FlowRun)]
+        with self._writing:
+            with self._database.write() as connection:
+                if models:
+                    call_rows.add(connection, self._project, models)
+                if blocks:
+                    block_rows.add_calls(connection, self._project, blocks)
+                if runs:
+                    block_rows.put_runs(connection, self._project, runs)
+            if self._keep_s and time.monotonic() >= self._next_removal:
+                self._remove_old()
+
+    def _remove_old(self) -> None:
+        more = False
+        try:
+            more = max(self._remove_some(time.time() - self._keep_s)) == _REMOVED_AT_ONCE
+        except StoreUnavailable as error:  # the rows themselves were written
+            _LOG.debug("rows of the run log whose time is over stay: %s", error)
+        self._next_removal = time.monotonic() + (_GO_ON_S if more else _LOOK_AGAIN_S)
+
+    def _remove_some(self, before: float) -> tuple[int, ...]:
         with self._database.write() as connection:
-            call_rows.add(connection, calls)
+            return retention.remove_old(connection, self._project, before=before, limit=_REMOVED_AT_ONCE)
 
     def begin_after_fork(self) -> None:
         """Forgets connections and threads, which are the parent process's."""
+        self._writing = threading.Lock()
         self._database.drop_after_fork()
         self._run_log.restart_after_fork()

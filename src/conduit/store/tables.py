@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     false,
 )
 
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """Names of the steps in ``migrations``, the current one last: a change of the tables is a new step."""
 
 metadata = MetaData()
@@ -127,6 +128,82 @@ model_call = Table(
     Column("deployment_key", Text),
     Column("request_id", Text),
     Column("attempt_log", JSON),
+    Column("project", Text),
+    Column("block_call_id", String(32)),
+    Column("first_token_s", Double),
+    Column("revision", Text),
+    Column("engine", Text),
     Index("ix_model_call_flow_run", "flow_run_id"),
     Index("ix_model_call_deployment", "deployment_key"),
+)
+
+# What model calls cost whose rows were removed when their time was over: a row for each deployment and day.
+past_calls = Table(
+    "past_calls",
+    metadata,
+    Column("deployment_key", Text, primary_key=True),
+    Column("day", Double, primary_key=True),  # when it began
+    Column("calls", Integer, nullable=False),
+    Column("cost_usd", Double, nullable=False),
+)
+
+block_call = Table(
+    "block_call",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("block", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("duration_s", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("flow_run_id", String(64)),
+    Column("task_run_id", String(64)),
+    Column("map_id", String(32)),
+    Column("item", Integer),
+    Column("attempts", Integer, nullable=False),
+    Column("inputs_hash", Text),
+    Column("error", Text),
+    Column("error_text", Text),
+    Column("inputs", JSON(none_as_null=True)),
+    Column("output", JSON(none_as_null=True)),
+    Index("ix_block_call_project", "project", "started_at"),
+    Index("ix_block_call_flow_run", "flow_run_id"),
+)
+
+flow_run = Table(
+    "flow_run",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("ended_at", Double),
+    Column("url", Text),
+    Index("ix_flow_run_project", "project", "started_at"),
+)
+
+ledger_row = Table(
+    "ledger_row",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("ledger", Text, primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("item", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("result", LargeBinary),
+    Column("error", Text),
+    Column("error_text", Text),
+    Column("block", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("schema_hash", Text),
+    Column("model_id", Text),
+    Column("revision", Text),
+    Column("engine", Text),
+    Column("sampling", JSON(none_as_null=True)),
+    Column("attempts", Integer, nullable=False),
+    Column("flow_run_id", String(64)),
+    Column("finished_at", Double, nullable=False),
+    Index("ix_ledger_row_item", "project", "ledger", "item"),
 )

@@ -86,6 +86,16 @@ def test_a_request_is_counted_once_and_timed(client) -> None:
     assert value(client, "gpu_server_model_state", model="m") == 1
 
 
+def test_a_whole_answer_says_when_its_first_token_was_there(client, monkeypatch) -> None:
+    monkeypatch.setattr("support.scripted_server.ScriptedEngine.pause_s", 0.03)
+    answer = client.post(CHAT, json=ask())
+    first_token_ms = float(answer.headers["x-first-token-ms"])
+    assert 30 <= first_token_ms < answer.elapsed.total_seconds() * 1000
+    for body in (ask(stream=True), {"model": "m"}):
+        assert "x-first-token-ms" not in client.post(CHAT, json=body).headers
+    assert "x-first-token-ms" not in client.get("/v1/models").headers
+
+
 def test_what_runs_and_what_waits_is_seen_while_it_does(server, client) -> None:
     with client.stream("POST", CHAT, json=ask(stream=True, max_tokens=90_000)) as stream:
         pieces = stream.iter_raw()

@@ -11,7 +11,7 @@ from conduit.store import Store
 from support import postgres
 
 # Modules of promises that the unit tests check on SQLite, and files of the same name here on Postgres.
-_PROMISES = ("budgets", "costs", "leases", "node_life", "records")
+_PROMISES = ("budgets", "costs", "leases", "ledgers", "node_life", "records", "retention", "runs")
 pytest.register_assert_rewrite(*(f"unit.store.test_{name}" for name in _PROMISES))
 
 

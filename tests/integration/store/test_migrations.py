@@ -115,6 +115,24 @@ def test_a_database_of_the_first_step_is_brought_up(database: Database, url: str
         assert store.model_calls() == []
 
 
+def test_calls_that_are_there_belong_to_their_deployments_project(database: Database, url: str):
+    bring_down(database, "0003")
+    row = OLD_ROWS[3].split(" VALUES")[0].replace("model_id,", "model_id, deployment_key,")
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO node_cost (node_id, deployment_key, project, owner, provider, existed, reserved_usd,"
+            " created_at, closed) VALUES ('n', 'key', 'p', 'o', 'local', true, 0, 1, false)"
+        )
+        connection.exec_driver_sql(f"{row} VALUES (1, 'ours', 'key', 0, 0, 0, 1, 0)")
+        connection.exec_driver_sql(f"{row} VALUES (2, 'nobodys', NULL, 0, 0, 0, 1, 0)")
+    database.close()
+    with closing(Store(url, project="p")) as store:
+        assert [call["model_id"] for call in store.exported("model_calls")] == ["ours"]
+        assert [call.model_id for call in store.model_calls()] == ["nobodys", "ours"]
+        (cost,) = store.costs()
+        assert cost.calls == 1
+
+
 def test_tables_of_other_hands_are_one_typed_error_and_nothing_changes(database: Database, url: str):
     make_old(database, 1)
     with database.write() as connection:

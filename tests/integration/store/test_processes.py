@@ -20,7 +20,7 @@ import os, sys
 from pydantic import SecretStr
 from conduit.settings import Settings
 from conduit.store import ModelCall, open_store
-store = open_store(Settings(db_url=SecretStr(sys.argv[1])))
+store = open_store(Settings(db_url=SecretStr(sys.argv[1]), run_log_days=0))
 """
 
 
@@ -259,6 +259,32 @@ def test_queued_calls_are_written_at_exit(store: Store, url: str):
     process.communicate(timeout=50)
     assert process.returncode == 0
     assert len(store.model_calls(limit=1000)) == 700
+
+
+def test_two_processes_that_write_at_once_lose_no_row(store: Store, url: str):
+    code = """
+from conduit.store import BlockCall, CallState
+print("up", flush=True)
+sys.stdin.readline()
+for n in range(2000):
+    store.log_block_call(BlockCall(f"{os.getpid()}-{n}", "m:f", float(n), 0.1, CallState.DONE, "run"))
+    store.log_call(ModelCall(float(n), "m", flow_run_id="run"))
+    if n % 100 == 0:
+        store.flush()
+"""
+    both = [start(url, code), start(url, code)]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate(timeout=50)
+        assert process.returncode == 0
+    totals = store.flow_run_totals("run")
+    assert (totals.block_calls, totals.model_calls) == (4000, 4000)
 
 
 def test_a_forked_child_has_connections_and_a_writer_of_its_own(store: Store, url: str):

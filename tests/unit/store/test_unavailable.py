@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy import event
 
 from conduit.errors import MissingDependency, StoreUnavailable
 from conduit.settings import Settings
-from conduit.store import ModelCall, Store, open_store
+from conduit.store import BlockCall, CallState, FlowRun, ModelCall, Store, open_store
 
 
 def test_importing_opens_nothing_and_needs_no_prefect(tmp_path: Path):
@@ -44,6 +45,19 @@ def test_one_store_for_each_database(tmp_path: Path):
     finally:
         first.close()
         other.close()
+
+
+def test_a_store_without_a_run_log_keeps_no_row_of_it(tmp_path: Path):
+    store = open_store(Settings(data_dir=tmp_path, run_log=False))
+    store.log_call(ModelCall(time.time(), "m"))
+    store.log_block_call(BlockCall("c", "m:f", time.time(), 0.1, CallState.DONE))
+    store.put_flow_run(FlowRun("run", "flow", "name", time.time()))
+    other = open_store(Settings(data_dir=tmp_path))
+    other.log_call(ModelCall(time.time(), "kept"))
+    assert [call.model_id for call in other.model_calls()] == ["kept"]
+    assert other.block_calls(limit=1) == other.flow_runs(limit=1) == []
+    store.close()
+    other.close()
 
 
 def test_a_new_data_folder_is_closed_to_other_users(tmp_path: Path):
@@ -106,7 +120,9 @@ def test_a_database_of_a_newer_conduit(tmp_path: Path):
     assert "Upgrade" in str(caught.value.hint)
 
 
-def test_a_full_disk_is_said_and_the_records_stay_whole(tmp_path: Path):
+def test_a_full_disk_is_said_once_and_the_records_stay_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     store = open_store(Settings(data_dir=tmp_path))
     store.put_deployment("before", project="p", owner="o", provider="local", spec={})
     store.close()
@@ -119,8 +135,13 @@ def test_a_full_disk_is_said_and_the_records_stay_whole(tmp_path: Path):
         with pytest.raises(StoreUnavailable, match="full") as caught:
             store.put_deployment("after", project="p", owner="o", provider="local", spec={"x": "y" * 10**6})
         assert "space" in str(caught.value.hint)
-        store.log_call(ModelCall(1.0, "m" * 10**6))
-        assert store.flush()
+        for number in range(3):
+            store.log_call(ModelCall(1.0, "m" * 10**6))
+            store.log_block_call(BlockCall(f"{number}", "m" * 10**6, 1.0, 0.1, CallState.DONE))
+            store.put_flow_run(FlowRun("run", "f" * 10**6, "name", 1.0))
+            assert store.flush()
+        (said,) = caplog.records
+        assert "full" in said.message
         assert [d.key for d in store.deployments()] == ["before"]
     finally:
         store.close()

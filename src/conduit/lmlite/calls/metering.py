@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from conduit.errors import AnswerError, ConduitError, OutputInvalid
-from conduit.lmlite.request import LMReply, LMRequest, flow_run_id
+from conduit.lmlite.nodes.model_files import LoadedModel
+from conduit.lmlite.request import LMReply, LMRequest, block_call_id, flow_run_id
 from conduit.store import Attempt, ModelCall
 
 
@@ -20,10 +21,12 @@ class Meter:
 
     Attributes:
         cost_usd: What its attempts have cost so far, failed ones included.
+        first_token_s: Of the last answer, from sending its request.
     """
 
     request: LMRequest
     cost_usd: float = 0.0
+    first_token_s: float | None = None
     started_at: float = field(default_factory=time.time)
     _begun: float = field(default_factory=time.perf_counter)
     _attempts: list[Attempt] = field(default_factory=list)
@@ -61,6 +64,7 @@ class Meter:
 
     def answered(self, reply: LMReply) -> None:
         """Counts an answer, used or not."""
+        self.first_token_s = reply.first_token_s
         self._change(
             sent=reply.attempts,
             prompt_tokens=reply.prompt_tokens,
@@ -78,7 +82,7 @@ class Meter:
         problems = len(error.errors) if isinstance(error, OutputInvalid) else 0
         self._change(error=error.code, problems=problems)
 
-    def row(self, *, error: str | None, deployment_key: str) -> ModelCall:
+    def row(self, *, error: str | None, deployment_key: str, loaded: LoadedModel | None = None) -> ModelCall:
         """The row, once the call has ended."""
         replicas = [attempt.replica for attempt in self._attempts if attempt.replica is not None]
         return ModelCall(
@@ -98,6 +102,10 @@ class Meter:
             deployment_key=deployment_key,
             request_id=self.request.request_id,
             attempt_log=self.attempts,
+            block_call_id=block_call_id.get(),
+            first_token_s=self.first_token_s,
+            revision=None if loaded is None else loaded.revision,
+            engine=None if loaded is None else loaded.engine,
         )
 
     def _change(self, **changes: object) -> None:

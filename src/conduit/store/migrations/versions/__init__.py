@@ -1,1 +1,1 @@
-"""The steps, oldest first: ``first_tables``, ``attempts``, ``money_and_leases``."""
+"""The steps, oldest first: ``first_tables``, ``attempts``, ``money_and_leases``, ``flow_runs``."""
