@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from conduit import settings as settings_module
-from conduit.cli import checks
-from conduit.cli.checks import Check, Outcome
+from conduit.cli import doctor_checks as checks
+from conduit.cli.doctor_checks import Check, Outcome
 from conduit.cli.render import command, table
 from conduit.errors import ConduitError
 from conduit.settings import Settings

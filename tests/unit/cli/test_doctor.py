@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from conduit import settings
-from conduit.cli import checks, versions
+from conduit.cli import doctor_checks as checks
+from conduit.cli import versions
 from conduit.cli.app import app
-from conduit.cli.checks import Outcome
+from conduit.cli.doctor_checks import Outcome
 from conduit.compute.runpod import Api
 from conduit.errors import FlowServerUnreachable
 from support.runpod_account import KEY, Account
