@@ -1,12 +1,13 @@
-"""Answering in place of a model: while a substitute is in force, no ``LMLite`` starts or reaches a server.
+"""Answering in place of a model, and listening to one.
 
-Only the engine is replaced. Prompts, validation, retries and errors stay the real ones.
+While a substitute is in force, no ``LMLite`` starts or reaches a server. Only the engine is replaced: prompts,
+validation, retries and errors stay the real ones. A listener changes nothing; it sees requests and their answers.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -23,10 +24,37 @@ class Substitute(Protocol):
         ...
 
 
+Emit = Callable[[str], Awaitable[None]]
+"""Takes the next piece of an answer on its way to the reader of a stream."""
+
+
+@runtime_checkable
+class StreamingSubstitute(Substitute, Protocol):
+    """A substitute that knows the pieces in which an answer came."""
+
+    async def stream(self, request: LMRequest, emit: Emit) -> LMReply:
+        """``respond`` for a reader of a stream: hands the pieces on, and returns the whole."""
+        ...
+
+
+Send = Callable[[Emit | None], Awaitable[LMReply]]
+"""Sends a request on its way, to a substitute or a replica."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Something that stands in the way of requests and passes them on."""
+
+    async def heard(self, request: LMRequest, emit: Emit | None, send: Send) -> LMReply:
+        """Called once a request, on the way to its answer: returns what ``send(emit)`` does, or raises it."""
+        ...
+
+
 S = TypeVar("S", bound=Substitute)
+L = TypeVar("L", bound=Listener)
 
 _lock = threading.Lock()
-_stack: list[Substitute] = []
+_stack: list[Substitute | Listener] = []
 
 
 @contextmanager
@@ -41,18 +69,65 @@ def override(*, lm: S) -> Iterator[S]:
             hint="Use conduit.testing.FakeLM(...).",
             argument="lm",
         )
-    with _lock:
-        _stack.append(lm)
-    try:
+    with _pushed(lm):
         yield lm
+
+
+@contextmanager
+def listen(listener: L) -> Iterator[L]:
+    """Has ``listener`` hear every call of every ``LMLite`` in this process until the block ends.
+
+    Calls that a substitute of an ``override`` within the block answers are not heard, those of one around it are.
+    """
+    with _pushed(listener):
+        yield listener
+
+
+@contextmanager
+def _pushed(entry: Substitute | Listener) -> Iterator[None]:
+    with _lock:
+        _stack.append(entry)
+    try:
+        yield
     finally:
         with _lock:
             # From the top: another thread may have pushed since, and one object may stand here twice.
-            position = len(_stack) - 1 - next(i for i, entry in enumerate(reversed(_stack)) if entry is lm)
+            position = len(_stack) - 1 - next(i for i, e in enumerate(reversed(_stack)) if e is entry)
             del _stack[position]
 
 
 def current() -> Substitute | None:
     """The substitute in force, if any."""
     with _lock:
-        return _stack[-1] if _stack else None
+        return next((entry for entry in reversed(_stack) if isinstance(entry, Substitute)), None)
+
+
+def in_force() -> bool:
+    """Whether calls are answered or heard by a test: then nothing of theirs may be kept, or taken from what was."""
+    with _lock:
+        return bool(_stack)
+
+
+async def heard(request: LMRequest, emit: Emit | None, send: Send) -> LMReply:
+    """Sends the request past the listeners that stand within the substitute in force."""
+    for listener in _listeners():
+        send = _past(listener, request, send)
+    return await send(emit)
+
+
+def _listeners() -> list[Listener]:
+    """Outermost first."""
+    found: list[Listener] = []
+    with _lock:
+        for entry in reversed(_stack):
+            if isinstance(entry, Substitute):
+                break
+            found.append(entry)
+    return found[::-1]
+
+
+def _past(listener: Listener, request: LMRequest, send: Send) -> Send:
+    async def passed(emit: Emit | None) -> LMReply:
+        return await listener.heard(request, emit, send)
+
+    return passed

@@ -1,41 +1,19 @@
-"""Testing flows without a model, a server or a network.
-
-``FakeLM`` answers in a model's place while ``override`` is in force; ``FakeProvider`` rents machines that exist
-in memory only. Both are part of the public interface.
-
-    fake = FakeLM({"triage": Ticket("billing", urgent=False, summary="refund")})
-    with override(lm=fake):
-        assert triage("Where is my money?").category == "billing"
-    assert fake.calls[0].block == "triage"
-"""
+"""``FakeLM``: answers given by a test in a model's place, parsed and validated as a model's are."""
 
 from __future__ import annotations
 
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic_core
 
-from conduit.compute import (
-    Caps,
-    ComputeProvider,
-    NodeSpec,
-    NodeStatus,
-    NodeView,
-    Offering,
-    OfferingQuery,
-)
-from conduit.compute.base import check_node_id
-from conduit.errors import ConduitError, NodeFailed
-from conduit.lmlite.calls.substitute import override
+from conduit.errors import ConduitError
 from conduit.lmlite.nodes.smallest import smallest
 from conduit.lmlite.request import LMReply, LMRequest
 from conduit.mdl.reasoning import ANSWER, FIELD
-
-__all__ = ["FakeLM", "FakeProvider", "LMReply", "LMRequest", "Raw", "override"]
 
 
 @dataclass(frozen=True)
@@ -172,95 +150,3 @@ def _call(answer: Callable[..., Any], request: LMRequest) -> Any:
 
 async def _settled(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
-
-
-class FakeProvider:
-    """A provider whose nodes exist in memory only.
-
-    Attributes:
-        nodes: What there is, by id; an ended node stays until it is forgotten.
-        create_errors: Raised by the next creations, first to last, in place of a node.
-        on_sale: Its offerings.
-    """
-
-    kind = ComputeProvider.LOCAL
-
-    def __init__(self, *, this_machine: bool = False) -> None:
-        self.nodes: dict[str, NodeView] = {}
-        self.specs: dict[str, NodeSpec] = {}
-        self.create_errors: list[ConduitError] = []
-        self.on_sale: list[Offering] = []
-        self.caps = Caps(this_machine=this_machine, gpus=False)
-
-    def kill(self, node_id: str) -> None:
-        """Ends a node behind everybody's back."""
-        self.nodes[node_id] = replace(self.nodes[node_id], status=NodeStatus.EXITED)
-
-    async def create(self, spec: NodeSpec) -> NodeView:
-        """Makes a running node."""
-        if self.create_errors:
-            raise self.create_errors.pop(0)
-        if spec.node_id in self.nodes:
-            raise NodeFailed(f"Node {spec.node_id} exists.", node_id=spec.node_id)
-        self.specs[spec.node_id] = spec
-        self.nodes[spec.node_id] = NodeView(
-            spec.node_id,
-            owner=spec.owner,
-            provider=self.kind,
-            status=NodeStatus.RUNNING,
-            deployment_key=spec.deployment_key,
-            project=spec.project,
-            created_at=0.0,
-            handle={"number": len(self.specs)},
-            log=f"/fake/{spec.node_id}.log",
-        )
-        return self.nodes[spec.node_id]
-
-    async def list_owned(self, owner: str) -> list[NodeView]:
-        """The living nodes of that owner."""
-        return [view for view in self.nodes.values() if view.alive and view.owner == owner]
-
-    async def offerings(self, _query: OfferingQuery, /) -> list[Offering]:
-        """What ``on_sale`` holds."""
-        return list(self.on_sale)
-
-    async def get(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> NodeView | None:
-        """The node, alive or ended."""
-        check_node_id(node_id)
-        return self.nodes.get(node_id)
-
-    async def destroy(
-        self,
-        node_id: str,
-        _handle: Mapping[str, Any] | None = None,
-        /,
-        *,
-        at_once: bool = False,  # noqa: ARG002 - nothing runs in it
-    ) -> None:
-        """Ends the node."""
-        check_node_id(node_id)
-        if node_id in self.nodes:
-            self.kill(node_id)
-
-    async def forget(self, node_id: str) -> None:
-        """Removes an ended node."""
-        check_node_id(node_id)
-        if node_id in self.nodes and self.nodes[node_id].alive:
-            raise NodeFailed(f"Node {node_id} still lives.", node_id=node_id)
-        self.nodes.pop(node_id, None)
-
-    async def endpoint(self, view: NodeView, port: int) -> str | None:
-        """An address that leads nowhere: ``http://<node_id>:<port>``."""
-        return f"http://{view.node_id}:{port}" if view.alive else None
-
-    async def logs(self, node_id: str, _handle: Mapping[str, Any] | None = None, /) -> str:
-        """One line."""
-        check_node_id(node_id)
-        return f"log of {node_id}" if node_id in self.nodes else ""
-
-    async def billed_usd(self, _node_id: str, _handle: Mapping[str, Any] | None = None, /) -> float | None:
-        """Nothing."""
-        return 0.0
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
