@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, NewType, NotRequired, Required, Union
 
@@ -31,6 +32,7 @@ from conduit.blocks.shapes import (
     SCALARS,
     TEXT,
     TIMESTAMP,
+    Misfit,
     Shape,
     decimal_of,
     list_of,
@@ -57,6 +59,64 @@ class Column:
     shape: Shape
     nullable: bool
     inferred: bool = False
+
+    def values(self, rows: Sequence[Any]) -> list[Any]:
+        """The column's values in rows of one kind."""
+        if rows and isinstance(rows[0], dict):
+            return [row.get(self.name) for row in rows]
+        return list(map(attrgetter(self.name), rows))
+
+
+def columns_for(rows: Sequence[Any], row_type: Any) -> tuple[Column, ...]:
+    """The columns of a table for rows of one type; none where there are neither rows nor a type.
+
+    Args:
+        rows: Records or dicts.
+        row_type: Their type; without it the first row's class counts.
+
+    Raises:
+        SqlError: A row is not of that type, or lacks a field.
+    """
+    if row_type is None and rows:
+        row_type = type(rows[0])
+    if row_type is None:
+        return ()
+    plain = (
+        isinstance(row_type, type) and issubclass(row_type, Mapping) and not hasattr(row_type, "__total__")
+    )
+    columns = () if plain else columns_of(row_type)
+    kind = dict if plain or hasattr(row_type, "__total__") else row_type
+    required = {column.name for column in columns if not column.nullable}
+    known = {column.name for column in columns}
+    if kind is not dict and set(map(type, rows)) <= {kind}:
+        return columns
+    for index, row in enumerate(rows):
+        if not isinstance(row, kind):
+            raise SqlError(
+                f"Row {index} is a {type(row).__name__}, not a {row_type.__name__}",
+                hint="All rows of one insert have one type.",
+            )
+        if kind is dict and columns and not (required <= row.keys() <= known):
+            odd = sorted(map(str, (required - row.keys()) | (row.keys() - known)))
+            raise SqlError(f"Row {index} and {row_type.__name__} differ in: {', '.join(odd)}")
+    return columns_in(rows) if plain and rows else columns
+
+
+def encoded(values: Sequence[Any], column: Column, first: int = 0) -> list[Any]:
+    """A column's values for JSON.
+
+    Raises:
+        SqlError: One does not fit; ``first`` is the number of the first of these rows.
+    """
+    found = []
+    for index, value in enumerate(values, first):
+        try:
+            found.append(column.shape.encode(value))
+        except Misfit as error:
+            raise SqlError(
+                f"Row {index}, column {column.name!r}: {error}", hint="The whole insert was undone."
+            ) from error
+    return found
 
 
 def is_record(row_type: Any) -> bool:

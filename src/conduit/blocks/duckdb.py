@@ -7,9 +7,11 @@ only while it works. A file held by another process is waited for, then a ``Data
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,10 +19,12 @@ from typing import Any, TypeVar, cast
 import duckdb
 from pydantic_core import PydanticSerializationError, to_json
 
-from conduit.blocks.columns import Column, columns_in, columns_of
-from conduit.blocks.records import LOCK_TIMEOUT_S, Parameters, QueryBlock, named_rows, typed_rows
-from conduit.blocks.shapes import TEXT, Misfit, ScalarShape, quoted
-from conduit.dataflow import block
+from conduit.blocks.columns import Column, columns_for, encoded
+from conduit.blocks.records import LOCK_TIMEOUT_S, InsertResult, Parameters, named_rows, typed_rows
+from conduit.blocks.shapes import TEXT, ScalarShape, quoted
+from conduit.blocks.signatures import QueryBlock, shown
+from conduit.blocks.taking_part import known
+from conduit.dataflow import block, transactions
 from conduit.errors import DatabaseLocked, SqlError
 
 R = TypeVar("R")
@@ -41,16 +45,6 @@ _INTEGERS = frozenset(
         "UHUGEINT",
     }
 )
-
-
-@dataclass(frozen=True)
-class InsertResult:
-    """Rows that were inserted; ``created`` when the table was made for them."""
-
-    database: str
-    table: str
-    rows: int
-    created: bool
 
 
 def _duckdb_query(
@@ -75,19 +69,24 @@ def _duckdb_query(
         SqlError: The statement failed, writes, or gives rows that do not fit.
     """
 
-    def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    def read_own(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         _check_reading(connection, sql, str(database))
-        # The file may be open for writing elsewhere in this process; the transaction keeps the promise anyway.
-        connection.execute("BEGIN TRANSACTION READ ONLY")
         cursor = connection.execute(sql, parameters or None)
         names = [column[0] for column in cursor.description or ()]
         return named_rows(names, cursor.fetchall(), sql)
 
-    rows = _patiently(_Target(str(database), sql, lock_timeout_s), read, read_only=True)
+    def read(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+        # The file may be open for writing elsewhere in this process; the transaction keeps the promise anyway.
+        connection.execute("BEGIN TRANSACTION READ ONLY")
+        return read_own(connection)
+
+    target = _Target(str(database), sql, lock_timeout_s)
+    own = known(("duckdb", target.path), _Open)
+    rows = own.run(read_own, target) if own else _patiently(target, read, read_only=True)
     return typed_rows(rows, row_type, sql, json_columns=True)
 
 
-duckdb_query = cast(QueryBlock, block(name="duckdb_query")(_duckdb_query))
+duckdb_query = cast(QueryBlock, shown(_duckdb_query))
 
 
 @block
@@ -121,19 +120,16 @@ def duckdb_insert(
     target = _Target(str(database), f"INSERT INTO {quoted(table)}", lock_timeout_s)
     if not table or "\0" in table:
         raise SqlError(f"{table!r} is no name of a table", database=target.database)
-    columns = _columns(rows, row_type)
+    columns = columns_for(rows, row_type)
     if not columns:  # no rows, and no type that would say what a table of them looks like
         return InsertResult(target.database, table, 0, created=False)
 
     def insert(connection: duckdb.DuckDBPyConnection) -> InsertResult:
-        connection.execute("BEGIN TRANSACTION")
         created = _prepare_table(connection, table, columns, target)
-        for start in range(0, len(rows), BATCH_ROWS):
-            _insert_batch(connection, table, columns, rows[start : start + BATCH_ROWS], start)
-        connection.execute("COMMIT")
+        insert_rows(connection, table, columns, rows)
         return InsertResult(target.database, table, len(rows), created)
 
-    return _patiently(target, insert, read_only=False)
+    return _written(target, insert)
 
 
 @dataclass(frozen=True)
@@ -144,31 +140,78 @@ class _Target:
 
     @property
     def path(self) -> str:
-        return self.database if self.database == ":memory:" else str(Path(self.database).expanduser())
+        return (
+            self.database if self.database == ":memory:" else str(Path(self.database).expanduser().absolute())
+        )
 
 
-def _columns(rows: Sequence[Any], row_type: Any) -> tuple[Column, ...]:
-    if row_type is None and rows:
-        row_type = type(rows[0])
-    if row_type is None:
-        return ()
-    plain = (
-        isinstance(row_type, type) and issubclass(row_type, Mapping) and not hasattr(row_type, "__total__")
-    )
-    columns = () if plain else columns_of(row_type)
-    kind = dict if plain or hasattr(row_type, "__total__") else row_type
-    required = {column.name for column in columns if not column.nullable}
-    known = {column.name for column in columns}
-    for index, row in enumerate(rows):
-        if not isinstance(row, kind):
+class _Open:
+    """A file that stays open until the transaction around the blocks ends."""
+
+    may_refuse = True
+
+    def __init__(self, target: _Target) -> None:
+        self.name = target.database
+        self._target = target
+        self._lock = threading.Lock()
+        self._failed = False
+        self._connection = _again(lambda: _open(target.path, read_only=False), target)
+        self._connection.execute("BEGIN TRANSACTION")
+
+    def run(self, work: Callable[[duckdb.DuckDBPyConnection], R], target: _Target) -> R:
+        """Does the work within the transaction."""
+        with self._lock:
+            self._check()
+            try:
+                return work(self._connection)
+            except duckdb.Error as error:
+                raise _typed(error, target) from error
+
+    def write(self, work: Callable[[duckdb.DuckDBPyConnection], R], target: _Target) -> R:
+        """As ``run``. DuckDB has no savepoints: work that fails takes the whole transaction with it."""
+        try:
+            return self.run(work, target)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def prepare(self) -> None:
+        self._check()
+
+    def commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except duckdb.Error as error:
+            raise _typed(error, self._target) from error
+        self._connection.close()
+
+    def rollback(self) -> None:
+        # Closing undoes what was not committed.
+        with suppress(duckdb.Error):
+            self._connection.close()
+
+    def _check(self) -> None:
+        if self._failed:
             raise SqlError(
-                f"Row {index} is a {type(row).__name__}, not a {row_type.__name__}",
-                hint="All rows of one insert have one type.",
+                f"{self.name}: a block in this transaction has failed, and DuckDB cannot keep the rest of it",
+                hint="Let the block's error end the transaction.",
+                database=self.name,
             )
-        if kind is dict and columns and not (required <= row.keys() <= known):
-            odd = sorted(map(str, (required - row.keys()) | (row.keys() - known)))
-            raise SqlError(f"Row {index} and {row_type.__name__} differ in: {', '.join(odd)}")
-    return columns_in(rows) if plain and rows else columns
+
+
+def _written(target: _Target, work: Callable[[duckdb.DuckDBPyConnection], R]) -> R:
+    """Does work that writes in a database transaction, which is the surrounding one's where there is one."""
+
+    def alone(connection: duckdb.DuckDBPyConnection) -> R:
+        connection.execute("BEGIN TRANSACTION")
+        result = work(connection)
+        connection.execute("COMMIT")
+        return result
+
+    scope = None if target.database == ":memory:" else transactions.current()
+    if scope is None:
+        return _patiently(target, alone, read_only=False)
+    return scope.part(("duckdb", target.path), lambda: _Open(target)).write(work, target)
 
 
 def _prepare_table(
@@ -233,49 +276,50 @@ def _fits(column: Column, ours: str, theirs: str) -> bool:
     return False
 
 
-def _insert_batch(
+def insert_rows(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     columns: Sequence[Column],
     rows: Sequence[Any],
-    first: int,
+    first: int = 0,
 ) -> None:
-    texts = [_column_text(column, rows, first) for column in columns]
+    """Inserts rows, the next ones being prepared while DuckDB takes those before them.
+
+    Raises:
+        SqlError: A row does not fit; ``first`` is the number of the first of these rows.
+    """
+    # As parameters in place the lists would be constants to DuckDB, which it works out one boxed value at a time.
+    given = ", ".join(f"?::VARCHAR AS c{n}" for n in range(len(columns)))
     values = ", ".join(
-        f"unnest(CAST({'?::JSON' if c.shape.wire == c.shape.sql else f'CAST(?::JSON AS {c.shape.wire}[])'}"
+        f"unnest(CAST({f'c{n}::JSON' if c.shape.wire == c.shape.sql else f'CAST(c{n}::JSON AS {c.shape.wire}[])'}"
         f" AS {c.shape.sql}[]))"
-        for c in columns
+        for n, c in enumerate(columns)
     )
     names = ", ".join(quoted(column.name) for column in columns)
-    connection.execute(f"INSERT INTO {quoted(table)} ({names}) SELECT {values}", texts)
+    into = f"INSERT INTO {quoted(table)} ({names})"
+    statement = f"{into} WITH given AS MATERIALIZED (SELECT {given}) SELECT {values} FROM given"  # noqa: S608 # quoted
+    with ThreadPoolExecutor(1, thread_name_prefix="conduit-duckdb") as inserter:
+        pending: Future[Any] | None = None
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = rows[start : start + BATCH_ROWS]
+            texts = [_column_text(column, batch, first + start) for column in columns]
+            if pending is not None:
+                pending.result()
+            pending = inserter.submit(connection.execute, statement, texts)
+        if pending is not None:
+            pending.result()
 
 
 def _column_text(column: Column, rows: Sequence[Any], first: int) -> str:
     """One column of a batch as a JSON list: DuckDB reads that some 400 times faster than row parameters."""
     name, shape = column.name, column.shape
-    values = (
-        [row.get(name) for row in rows] if isinstance(rows[0], dict) else [getattr(r, name) for r in rows]
-    )
+    values = column.values(rows)
     try:
-        plain = isinstance(shape, ScalarShape) and shape.convert is None
-        known = {*shape.accepts, type(None)} if isinstance(shape, ScalarShape) else set()
-        if not (plain and set(map(type, values)) <= known):
-            values = _encoded(values, column, first)
+        if not (isinstance(shape, ScalarShape) and shape.fits_as_it_is(values)):
+            values = encoded(values, column, first)
         return to_json(values, inf_nan_mode="strings").decode()
     except (PydanticSerializationError, UnicodeError) as error:
         raise SqlError(f"Column {name!r}: {error}", hint="Text must be valid Unicode.") from error
-
-
-def _encoded(values: list[Any], column: Column, first: int) -> list[Any]:
-    encoded = []
-    for index, value in enumerate(values, first):
-        try:
-            encoded.append(column.shape.encode(value))
-        except Misfit as error:
-            raise SqlError(
-                f"Row {index}, column {column.name!r}: {error}", hint="The whole insert was undone."
-            ) from error
-    return encoded
 
 
 def _check_reading(connection: duckdb.DuckDBPyConnection, sql: str, database: str) -> None:
@@ -292,11 +336,24 @@ def _check_reading(connection: duckdb.DuckDBPyConnection, sql: str, database: st
 
 def _patiently(target: _Target, work: Callable[[duckdb.DuckDBPyConnection], R], *, read_only: bool) -> R:
     """Does the work on a connection, again while others are in the way and time is left."""
+
+    def attempt() -> R:
+        connection = _open(target.path, read_only=read_only)
+        try:
+            return work(connection)
+        finally:
+            # Closing undoes what was not committed.
+            with suppress(duckdb.Error):
+                connection.close()
+
+    return _again(attempt, target)
+
+
+def _again(attempt: Callable[[], R], target: _Target) -> R:
     deadline = time.monotonic() + target.lock_timeout_s
     while True:
         try:
-            with _connection(target.path, read_only=read_only) as connection:
-                return work(connection)
+            return attempt()
         except duckdb.Error as error:
             if not _in_the_way(error):
                 raise _typed(error, target) from error
@@ -305,8 +362,7 @@ def _patiently(target: _Target, work: Callable[[duckdb.DuckDBPyConnection], R], 
         time.sleep(_POLL_S)
 
 
-@contextmanager
-def _connection(path: str, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open(path: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     memory = path == ":memory:"
     try:
         connection = duckdb.connect(path, read_only=read_only and not memory)
@@ -315,14 +371,9 @@ def _connection(path: str, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnec
         if not read_only:
             raise
         connection = duckdb.connect(path)
-    try:
-        # Times without a zone mean UTC, whatever the machine's zone is.
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-    finally:
-        # Closing undoes what was not committed.
-        with suppress(duckdb.Error):
-            connection.close()
+    # Times without a zone mean UTC, whatever the machine's zone is.
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def _in_the_way(error: duckdb.Error) -> bool:

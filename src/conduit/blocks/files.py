@@ -1,26 +1,28 @@
-"""Blocks that read and write one file, whole.
+"""Blocks that read and write files, each whole.
 
-A written file is there complete or not at all: the bytes go to a temporary file in the same folder, are forced to
-the disk, and take the name in one step. Not for files larger than memory.
+A written file is there complete or not at all, and in a transaction that is rolled back what was there before comes
+back. Not for files larger than memory.
 """
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
-import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from conduit.blocks.placing import hint, location, placed
 from conduit.dataflow import block
 from conduit.errors import FileError
 
 MAX_BYTES = 256 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
+MAX_FILES = 10_000
 
 
 @dataclass(frozen=True)
@@ -56,23 +58,43 @@ def read_file(path: str | Path, *, encoding: str | None = "utf-8", max_bytes: in
     """
     if max_bytes < 0:
         raise FileError(f"max_bytes={max_bytes}", hint="It is 0 or more.", path=str(path))
-    target = _location(path)
-    content = _read(target, max_bytes)
-    if encoding is None:
-        return FileContent(path=str(target), content=content, text="")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
+    return _content(location(path), encoding, max_bytes)
+
+
+@block
+def read_files(
+    pattern: str | Path,
+    *,
+    encoding: str | None = "utf-8",
+    max_bytes: int = MAX_BYTES,
+    max_files: int = MAX_FILES,
+) -> Iterator[FileContent]:
+    """Reads the regular files that a pattern names, one after another, in the order of their paths.
+
+    Args:
+        pattern: A path with ``*``, ``?``, ``[…]``, or ``**`` for folders in folders; hidden files must be named.
+        encoding: Of the texts; None for files that are not text.
+        max_bytes: Largest file accepted.
+        max_files: Most files accepted; more are refused before the first is read.
+
+    Raises:
+        FileError: The folder is missing, there are too many files, or one cannot be read.
+    """
+    place = location(pattern)
+    named = itertools.takewhile(lambda part: not glob.has_magic(part), place.parts[:-1])
+    if not (folder := Path(*named)).is_dir():
+        raise FileError(f"There is no folder {folder}", hint="Check the pattern.", path=str(place))
+    # Not Path.glob, which takes no absolute pattern.
+    found = (Path(name) for name in glob.iglob(str(place), recursive=True))  # noqa: PTH207
+    paths = sorted(itertools.islice((path for path in found if path.is_file()), max_files + 1))
+    if len(paths) > max_files:
         raise FileError(
-            f"{target} is not {encoding}: {error.reason} at byte {error.start} of {len(content)}",
-            hint="Give its encoding, or encoding=None for bytes.",
-            path=str(target),
-        ) from error
-    except LookupError as error:
-        raise FileError(
-            f"No encoding is named {encoding!r}", hint="Such as utf-8.", path=str(target)
-        ) from error
-    return FileContent(path=str(target), content=content, text=text)
+            f"{place} names more than {max_files} files",
+            hint="Give a larger max_files, or a narrower pattern.",
+            path=str(place),
+        )
+    for path in paths:
+        yield _content(path, encoding, max_bytes)
 
 
 @block
@@ -93,36 +115,37 @@ def write_file(
     Raises:
         FileError: It cannot be written.
     """
-    location = _location(path)
+    place = location(path)
     try:
         content = data.encode(encoding) if isinstance(data, str) else data
     except (UnicodeEncodeError, LookupError) as error:
-        raise FileError(
-            f"The text for {location} cannot be {encoding}: {error}", path=str(location)
-        ) from error
+        raise FileError(f"The text for {place} cannot be {encoding}: {error}", path=str(place)) from error
     try:
-        target = location.resolve()
-        if make_folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, content)
-    except (OSError, RuntimeError) as error:  # RuntimeError: symbolic links in a circle, before Python 3.13
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        target = placed(place, [content], make_folders=make_folders)
+    except FileError as error:
         raise FileError(
-            f"{location} was not written ({len(content)} bytes): {reason}",
-            hint=_hint(error, location),
-            path=str(location),
+            f"{error.message} ({len(content)} bytes)", hint=error.hint, path=error.path
         ) from error
     return WrittenFile(path=str(target), size_bytes=len(content))
 
 
-def _location(path: str | Path) -> Path:
-    text = str(path)
-    if not text or "\0" in text:
-        raise FileError(f"{text!r} is no path", hint="Give the path of a file.", path=text)
+def _content(target: Path, encoding: str | None, max_bytes: int) -> FileContent:
+    content = _read(target, max_bytes)
+    if encoding is None:
+        return FileContent(path=str(target), content=content, text="")
     try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:  # no such user, or one without a home
-        raise FileError(f"{text} names no home folder", hint="Write the whole path.", path=text) from error
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{target} is not {encoding}: {error.reason} at byte {error.start} of {len(content)}",
+            hint="Give its encoding, or encoding=None for bytes.",
+            path=str(target),
+        ) from error
+    except LookupError as error:
+        raise FileError(
+            f"No encoding is named {encoding!r}", hint="Such as utf-8.", path=str(target)
+        ) from error
+    return FileContent(path=str(target), content=content, text=text)
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -140,7 +163,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
             os.close(descriptor)
     except OSError as error:
         raise FileError(
-            f"{path} was not read: {error.strerror or error}", hint=_hint(error, path), path=str(path)
+            f"{path} was not read: {error.strerror or error}", hint=hint(error, path), path=str(path)
         ) from error
     if len(content) > max_bytes:
         raise FileError(
@@ -149,57 +172,3 @@ def _read(path: Path, max_bytes: int) -> bytes:
             path=str(path),
         )
     return content
-
-
-def _replace(target: Path, content: bytes) -> None:
-    mode = _mode_of(target)
-    temporary = target.parent / f".conduit-{secrets.token_hex(8)}.part"
-    # Made by hand, not by tempfile: a new file gets the permissions that the user's umask leaves.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            if mode is not None:
-                os.fchmod(descriptor, mode)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest[:_CHUNK_BYTES]) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    # The new name must outlive a power cut too; some file systems cannot do that for folders.
-    with suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _mode_of(target: Path) -> int | None:
-    """Permissions of the file to replace; None where there is none yet."""
-    try:
-        status = target.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        raise FileError(
-            f"{target} exists and is no regular file",
-            hint="Only regular files are replaced.",
-            path=str(target),
-        )
-    return stat.S_IMODE(status.st_mode)
-
-
-def _hint(error: Exception, path: Path) -> str | None:
-    if isinstance(error, FileNotFoundError):
-        if not path.parent.is_dir():
-            return f"There is no folder {path.parent}; write_file makes it with make_folders=True."
-        return "Check the path."
-    if isinstance(error, PermissionError):
-        return "Check the permissions of the file and its folder."
-    return None

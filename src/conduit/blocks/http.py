@@ -95,7 +95,7 @@ def http_get(
         HttpError: The URL cannot be used or the server cannot be reached.
     """
     exchange = Exchange("GET", url, timeout_s, max_bytes, raise_for_status)
-    return _response(exchange.run(retries, params=params, headers=headers))
+    return response_of(exchange.run(retries, params=params, headers=headers))
 
 
 @block
@@ -148,10 +148,11 @@ def http_post(
         if not any(name.lower() == "content-type" for name in headers):
             headers["content-type"] = "application/json"
     answer = exchange.run(retries, params=params, headers=headers, data=form, content=content)
-    return _response(answer)
+    return response_of(answer)
 
 
-def _response(answer: Answer) -> HttpResponse:
+def response_of(answer: Answer) -> HttpResponse:
+    """An answer as users see it."""
     return HttpResponse(
         url=answer.url,
         status=answer.status,

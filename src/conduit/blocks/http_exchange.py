@@ -62,6 +62,11 @@ class Exchange:
     def __str__(self) -> str:
         return f"{self.method} {shown(self.url)}"
 
+    @property
+    def silence_s(self) -> float:
+        """How long a server may say nothing."""
+        return self.timeout_s
+
     def run(self, retries: int, **request: Any) -> Answer:
         """Makes the request, at most ``1 + retries`` times."""
         if not (self.timeout_s > 0 and self.max_bytes >= 0 and retries >= 0):
@@ -80,7 +85,7 @@ class Exchange:
             wait_jitter=0.2,
         )
         # Opening a client is cheap beside a request, and one per call leaves no socket behind in any thread.
-        with self._typed(), httpx.Client(verify=_tls(), timeout=self.timeout_s) as client:
+        with self._typed(), httpx.Client(verify=_tls(), timeout=self.silence_s) as client:
             try:
                 for attempt in attempts:
                     with attempt:

@@ -1,79 +1,41 @@
-"""Rows of a query as the records that a caller asked for, and the type of the blocks that give them.
-
-A query block returns ``list[dict[str, Any]]``, or ``list[T]`` with ``row_type=T``: two signatures in one block,
-which a decorator's types cannot carry, so ``QueryBlock`` spells them out.
-"""
+"""Rows of a query as the records that a caller asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from conduit.blocks.columns import columns_of, is_record
 from conduit.blocks.shapes import JsonShape, Shape
-from conduit.dataflow import BlockFuture
 from conduit.errors import SqlError
 
-T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any]
 LOCK_TIMEOUT_S = 5.0
 _ERRORS_SHOWN = 3
 
 
-class QueryBlock(Protocol):
-    """A block that reads rows."""
+@dataclass(frozen=True)
+class InsertResult:
+    """Rows that were inserted; ``created`` when the table was made for them."""
 
-    name: str
+    database: str
+    table: str
+    rows: int
+    created: bool
 
-    @overload
-    def __call__(
-        self,
-        database: str | Path,
-        sql: str,
-        parameters: Parameters = ...,
-        *,
-        row_type: None = ...,
-        lock_timeout_s: float = ...,
-    ) -> list[dict[str, Any]]: ...
-    @overload
-    def __call__(
-        self,
-        database: str | Path,
-        sql: str,
-        parameters: Parameters = ...,
-        *,
-        row_type: type[T],
-        lock_timeout_s: float = ...,
-    ) -> list[T]: ...
 
-    @overload
-    def submit(
-        self,
-        database: str | Path,
-        sql: str,
-        parameters: Parameters = ...,
-        *,
-        row_type: None = ...,
-        lock_timeout_s: float = ...,
-    ) -> BlockFuture[list[dict[str, Any]]]: ...
-    @overload
-    def submit(
-        self,
-        database: str | Path,
-        sql: str,
-        parameters: Parameters = ...,
-        *,
-        row_type: type[T],
-        lock_timeout_s: float = ...,
-    ) -> BlockFuture[list[T]]: ...
+@dataclass(frozen=True)
+class BadLine:
+    """A line of a file that is no row; ``number`` counts from 1, ``text`` is its beginning."""
 
-    def with_options(self, **options: Any) -> Self:
-        """The same block with other options, as of every block."""
+    number: int
+    text: str
+    error: str
 
 
 def named_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], statement: str) -> list[dict[str, Any]]:
@@ -92,14 +54,17 @@ def named_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], statement: s
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def typed_rows(rows: list[dict[str, Any]], row_type: Any, statement: str, *, json_columns: bool) -> list[Any]:
+def typed_rows(
+    rows: list[dict[str, Any]], row_type: Any, statement: str, *, json_columns: bool | None
+) -> list[Any]:
     """Rows as records, or the values of a one-column query as plain values.
 
     Args:
         rows: What the database gave.
         row_type: None leaves the rows as they are.
         statement: For messages.
-        json_columns: Whether the database has a JSON type, so that a JSON column's text is always JSON.
+        json_columns: Whether the database has a JSON type, so that a JSON column's text is always JSON; None where
+            its driver has read the JSON already.
 
     Raises:
         SqlError: A row does not fit.
@@ -108,10 +73,10 @@ def typed_rows(rows: list[dict[str, Any]], row_type: Any, statement: str, *, jso
         return rows
     adapter = _adapter(row_type)
     values: list[Any] = rows
-    if is_record(row_type):
+    if is_record(row_type) and json_columns is not None:
         shapes = {column.name: column.shape for column in columns_of(row_type)}
         values = [{name: _decoded(shapes.get(name), v, json_columns) for name, v in r.items()} for r in rows]
-    elif not _is_mapping(row_type):
+    elif not is_record(row_type) and not _is_mapping(row_type):
         if rows and len(rows[0]) != 1:
             raise SqlError(
                 f"The query has {len(rows[0])} columns, and {_name(row_type)} holds one value",

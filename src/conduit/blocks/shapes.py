@@ -12,10 +12,11 @@ import enum
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -51,10 +52,26 @@ class Shape(ABC):
 
 @dataclass(frozen=True)
 class ScalarShape(Shape):
-    """One plain value. ``accepts`` are the exact Python types that need no change (``convert`` is None) or any."""
+    """One plain value.
+
+    Attributes:
+        accepts: The exact Python types that fit.
+        convert: Makes what is exact in JSON of a value; None where the value is that itself.
+        direct: Whether a value that is not None and fits exactly has the right JSON without ``convert``.
+    """
 
     accepts: tuple[type, ...]
     convert: Callable[[Any], Any] | None = None
+    direct: Callable[[Any], bool] | None = None
+
+    def fits_as_it_is(self, values: Sequence[Any]) -> bool:
+        """Whether no value needs a check or a change on its way to JSON, told by the types of all at once."""
+        if not set(map(type, values)) <= {*self.accepts, NoneType}:
+            return False
+        direct = self.direct
+        if self.convert is None or direct is None:
+            return self.convert is None
+        return all(value is None or direct(value) for value in values)
 
     def encode(self, value: Any) -> Any:
         if value is None:
@@ -152,9 +169,14 @@ class RecordShape(Shape):
         return {name: shapes[name].decode(v) if name in shapes else v for name, v in value.items()}
 
 
-def scalar(sql: str, *accepts: type, convert: Callable[[Any], Any] | None = None) -> ScalarShape:
+def scalar(
+    sql: str,
+    *accepts: type,
+    convert: Callable[[Any], Any] | None = None,
+    direct: Callable[[Any], bool] | None = None,
+) -> ScalarShape:
     """A scalar whose JSON is read as ``sql`` directly."""
-    return ScalarShape(sql, sql, accepts, convert)
+    return ScalarShape(sql, sql, accepts, convert, direct)
 
 
 def list_of(item: Shape) -> ListShape:
@@ -231,8 +253,11 @@ FLOAT = scalar("DOUBLE", float, int)
 TEXT = scalar("VARCHAR", str)
 JSON = JsonShape("JSON", "JSON")
 DECIMAL = decimal_of()
-TIMESTAMP = scalar("TIMESTAMP", dt.datetime, convert=_utc)
-INSTANT = scalar("TIMESTAMP WITH TIME ZONE", dt.datetime, convert=_instant)
+# pydantic writes these as fast as numbers, and as DuckDB reads them.
+TIMESTAMP = scalar("TIMESTAMP", dt.datetime, convert=_utc, direct=lambda value: value.tzinfo is None)
+INSTANT = scalar(
+    "TIMESTAMP WITH TIME ZONE", dt.datetime, convert=_instant, direct=lambda value: value.tzinfo is not None
+)
 SCALARS: dict[type, Shape] = {
     bool: BOOL,
     int: INT,
@@ -240,9 +265,9 @@ SCALARS: dict[type, Shape] = {
     str: TEXT,
     bytes: ScalarShape("BLOB", "VARCHAR", (bytes,), _bytes),
     dt.datetime: TIMESTAMP,
-    dt.date: scalar("DATE", dt.date, convert=dt.date.isoformat),
+    dt.date: scalar("DATE", dt.date, convert=dt.date.isoformat, direct=lambda _: True),
     dt.time: scalar("TIME", dt.time, convert=_clock),
     dt.timedelta: scalar("INTERVAL", dt.timedelta, convert=_interval),
     Decimal: DECIMAL,
-    uuid.UUID: scalar("UUID", uuid.UUID, convert=str),
+    uuid.UUID: scalar("UUID", uuid.UUID, convert=str, direct=lambda _: True),
 }

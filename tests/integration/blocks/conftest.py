@@ -2,6 +2,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import SecretStr
+
+from support import postgres
 
 
 class Server:
@@ -59,3 +62,18 @@ def server():
     running = Server()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("no Postgres found: apt-get install postgresql")
+    with postgres.running(programs) as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster):
+    """The URL of a new Postgres database."""
+    return SecretStr(cluster.new_database())

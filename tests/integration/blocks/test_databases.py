@@ -101,12 +101,12 @@ import os
 import conduit.blocks.duckdb as module
 from conduit.blocks import duckdb_insert
 module.BATCH_ROWS = 10
-real = module._insert_batch
-def batch(connection, table, columns, rows, first):
-    real(connection, table, columns, rows, first)
+real = module._column_text
+def text(column, rows, first):
     if first == 50:
         os.kill(os.getpid(), 9)
-module._insert_batch = batch
+    return real(column, rows, first)
+module._column_text = text
 duckdb_insert({str(path)!r}, "t", [{{"n": n}} for n in range(100)])
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == -9
