@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conduit.compute import GPUS, ComputeProvider, Constraint
-    from conduit.dataflow import LMLite, block
+    from conduit.dataflow import Ledger, LMLite, approve, approve_sync, block, on_rollback, transaction
     from conduit.errors import ConduitError
     from conduit.lmlite import ModelConfig, Routing, override
 
@@ -21,10 +21,15 @@ __all__ = [
     "ConduitError",
     "Constraint",
     "LMLite",
+    "Ledger",
     "ModelConfig",
     "Routing",
+    "approve",
+    "approve_sync",
     "block",
+    "on_rollback",
     "override",
+    "transaction",
 ]
 
 _HOMES = {
@@ -33,10 +38,15 @@ _HOMES = {
     "ConduitError": "conduit.errors",
     "Constraint": "conduit.compute",
     "LMLite": "conduit.dataflow",
+    "Ledger": "conduit.dataflow",
     "ModelConfig": "conduit.lmlite",
     "Routing": "conduit.lmlite",
+    "approve": "conduit.dataflow",
+    "approve_sync": "conduit.dataflow",
     "block": "conduit.dataflow",
+    "on_rollback": "conduit.dataflow",
     "override": "conduit.lmlite",
+    "transaction": "conduit.dataflow",
 }
 
 

@@ -4,8 +4,6 @@ No exception of another library crosses a Conduit border: it is raised again as 
 cause. Each class has a stable ``code`` for machines and typed attributes for programs; the message says what
 happened with the numbers, the hint says what to do next.
 
-::
-
     ConduitError
     ├── BlockError                       a block and its values
     │   ├── BlockDefinitionError         the function cannot be a block
@@ -13,6 +11,9 @@ happened with the numbers, the hint says what to do next.
     │   ├── BlockOutputError             the returned value does not fit the signature
     │   ├── BlockTimeout                 the block's own time limit passed
     │   ├── MapFailed                    items of a map failed
+    │   ├── RecordedFailure              an item failed in an earlier run of a map
+    │   ├── NotCacheable                 a call's values cannot be kept
+    │   ├── FlowNotChecked               a file could not be looked at
     │   └── FlowServerUnreachable        a flow runs without a Prefect server
     ├── MDLError                         types, prompts and answers
     │   ├── UnsupportedType              MDL cannot express the type
@@ -52,6 +53,10 @@ happened with the numbers, the hint says what to do next.
     │   └── NodeFailed                   a node did not start or died
     ├── StoreError                       Conduit's own records
     │   ├── StoreUnavailable             the data folder or database cannot be used
+    │   ├── CacheUnavailable             the cache of results cannot be used
+    │   ├── LedgerUnavailable            how a map's items ended cannot be written or read
+    │   ├── LedgerInUse                  another process maps under the ledger
+    │   ├── RecordNotFound               there is no such run or ledger
     │   └── IllegalTransition            a record cannot go to that state
     ├── ResourceError                    what ready-made blocks touch
     │   ├── HttpError                    a request failed
@@ -61,10 +66,17 @@ happened with the numbers, the hint says what to do next.
     │   ├── FileError                    a file cannot be read or written
     │   ├── SqlError                     a statement failed
     │   │   └── DatabaseLocked           another process holds the database
+    │   ├── TransactionError             a block cannot take part in the transaction around it
+    │   │   └── TransactionFailed        it did not become final as a whole
     │   └── CommandError                 a command could not run
     │       ├── CommandFailed            it ended with an error code
     │       ├── CommandTimeout           it ran past its time limit
     │       └── CommandOutputTooLarge    it printed more than allowed
+    ├── ApprovalError                    a flow that waits for a person
+    │   ├── ApprovalUnavailable          it cannot wait here, or not for this type
+    │   └── ApprovalTimeout              nobody answered in time
+    ├── CassetteError                    recorded model calls cannot be read or written
+    │   └── CassetteMiss                 a call is not among them
     └── MissingDependency                an optional part is not installed
 """
 
@@ -101,6 +113,11 @@ class ConduitError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.hint, self._attributes)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The typed attributes that were given, by name."""
+        return dict(self._attributes)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as plain values, for ``--json`` and records."""
@@ -147,11 +164,38 @@ class BlockTimeout(BlockError):
 
 
 class MapFailed(BlockError):
-    """Items of a map failed; ``failures`` maps each index to its error."""
+    """Items of a map failed; ``failures`` maps each index to its error.
+
+    ``failed`` counts them. Of a map whose results stay on disk ``failures`` holds the first thousand.
+    """
 
     code = "block.map_failed"
     failures: Mapping[int, Exception] = MappingProxyType({})
+    failed: int = 0
     total: int = 0
+
+
+class RecordedFailure(BlockError):
+    """An item failed in an earlier run, and stands so in the ledger; ``error_code`` is the error's of then."""
+
+    code = "block.recorded_failure"
+    error_code: str = ""
+    ledger: str | None = None
+
+
+class NotCacheable(BlockError, ValueError):
+    """A call cannot be kept: ``what`` of it cannot be written as JSON and read back equal."""
+
+    code = "block.not_cacheable"
+    what: str = ""
+    type_name: str | None = None
+
+
+class FlowNotChecked(BlockError):
+    """A file could not be checked: it is not there, or its import hangs or dies."""
+
+    code = "block.not_checked"
+    path: str | None = None
 
 
 class FlowServerUnreachable(BlockError):
@@ -419,6 +463,36 @@ class StoreUnavailable(StoreError):
     path: str | None = None
 
 
+class RecordNotFound(StoreError):
+    """There is no such run or ledger, or several; ``nearest`` names those that may be meant."""
+
+    code = "store.not_found"
+    record_id: str | None = None
+    nearest: tuple[str, ...] = ()
+
+
+class CacheUnavailable(StoreError):
+    """The cache of results cannot be used, or a newer Conduit wrote it."""
+
+    code = "store.cache"
+    path: str | None = None
+
+
+class LedgerUnavailable(StoreError):
+    """How a map's items ended cannot be written down or read; ``kept`` counts items that are on record."""
+
+    code = "store.ledger"
+    ledger: str | None = None
+    kept: int | None = None
+
+
+class LedgerInUse(StoreError):
+    """Another process maps under the ledger."""
+
+    code = "store.ledger_in_use"
+    ledger: str | None = None
+
+
 class IllegalTransition(StoreError):
     """A record cannot go from its state to the asked one, or is not there."""
 
@@ -465,10 +539,11 @@ class HttpTimeout(HttpError):
 
 
 class FileError(ResourceError):
-    """A file cannot be read or written."""
+    """A file cannot be read or written; ``line`` counts from 1 where one line is at fault."""
 
     code = "file"
     path: str | None = None
+    line: int | None = None
 
 
 class SqlError(ResourceError):
@@ -484,6 +559,20 @@ class DatabaseLocked(SqlError):
 
     code = "sql.locked"
     holder_pid: int | None = None
+
+
+class TransactionError(ResourceError):
+    """A block cannot take part in the transaction around it."""
+
+    code = "transaction"
+
+
+class TransactionFailed(TransactionError):
+    """A transaction did not become final as a whole; ``committed`` and ``undone`` name its parts."""
+
+    code = "transaction.failed"
+    committed: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
 
 
 class CommandError(ResourceError):
@@ -513,6 +602,44 @@ class CommandOutputTooLarge(CommandError):
 
     code = "command.output_too_large"
     limit_bytes: int | None = None
+
+
+class ApprovalError(ConduitError):
+    """A flow that waits for a person is at fault."""
+
+    code = "approval"
+
+
+class ApprovalUnavailable(ApprovalError):
+    """The flow cannot wait here, or cannot ask for a value of this type."""
+
+    code = "approval.unavailable"
+
+
+class ApprovalTimeout(ApprovalError):
+    """Nobody answered within the time limit."""
+
+    code = "approval.timeout"
+    timeout_s: float | None = None
+
+
+class CassetteError(ConduitError):
+    """A file of recorded model calls cannot be read or written."""
+
+    code = "cassette"
+    path: str | None = None
+
+
+class CassetteMiss(CassetteError):
+    """A call is not among the recorded ones; ``changed`` names what is different from the nearest of them.
+
+    Its entries are ``block``, ``model``, ``instruction``, ``signature``, ``examples``, ``sampling``, ``input``,
+    ``messages`` and ``count``.
+    """
+
+    code = "cassette.miss"
+    block: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 class MissingDependency(ConduitError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -95,7 +95,31 @@ class Settings(BaseSettings):
         description="PEM file; with the key, local replicas speak HTTPS only and callers pin it.",
     )
     tls_key: Path | None = Field(default=None, description="PEM file of that certificate's private key.")
-    run_log: bool = Field(default=True, description="Keep one row for each model call in the records.")
+    run_log: bool = Field(
+        default=True, description="Keep one row for each flow run, block call and model call in the records."
+    )
+    run_log_days: float = Field(default=30.0, ge=0, description="How long those rows stay; 0 for ever.")
+    run_log_values: bool = Field(
+        default=False, description="Keep inputs, output and messages of errors with each block call."
+    )
+    run_log_redact: tuple[str, ...] = Field(
+        default=(),
+        description="JSON list of regular expressions: fields so named, and what matches in texts, are not kept.",
+    )
+    cache_max_bytes: int = Field(
+        default=1 << 30, gt=0, description="How large the cache of results may grow; the least used go first."
+    )
+    cache_ttl_s: float | None = Field(
+        default=None, gt=0, description="How old a kept result may be that is used; default: any age."
+    )
+    progress: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether maps show a bar on stderr: where it is a terminal, always, never.",
+    )
+    cassettes: Literal["auto", "record", "replay"] = Field(
+        default="auto",
+        description="What `conduit.testing.cassette` does unless told: record what is missing, all, or nothing.",
+    )
     budget_usd: float | None = Field(
         default=None, gt=0, description="Most that all living nodes of this data folder's owner may cost."
     )
@@ -173,6 +197,16 @@ class Settings(BaseSettings):
     ssh_known_hosts: Path | None = Field(
         default=None, description="File with the host keys of those machines; default: `~/.ssh/known_hosts`."
     )
+
+    @field_validator("run_log_redact")
+    @classmethod
+    def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return value
 
     @field_validator("data_dir", "tls_certificate", "tls_key", "ssh_known_hosts")
     @classmethod

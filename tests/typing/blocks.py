@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from conduit import block
+from conduit import Ledger, block
 from conduit.dataflow import (
     AsyncGeneratorBlock,
     BlockFuture,
@@ -19,6 +19,7 @@ from conduit.dataflow import (
     FunctionBlock,
     GeneratorBlock,
     ItemFailure,
+    StoredResults,
 )
 
 
@@ -32,9 +33,14 @@ def parse(text: str, limit: int = 10) -> Ticket:
     return Ticket(text[:limit])
 
 
-@block(retries=2, retry_delay_s=[1, 2.5], timeout_s=30, tags=["nightly"], name="careful")
+@block(retries=2, retry_delay_s=[1, 2.5], timeout_s=30, tags=["nightly"], name="careful", cache=True)
 def careful(text: str) -> Ticket:
     return Ticket(text)
+
+
+@block
+def answers(ticket: Ticket) -> str:
+    return ticket.text
 
 
 @block
@@ -93,6 +99,7 @@ def calls() -> None:
     assert_type(parse("a"), Ticket)
     assert_type(parse("a", limit=3), Ticket)
     assert_type(careful("a"), Ticket)
+    assert_type(careful.uncached("a"), Ticket)
     assert_type(fetch("u"), Coroutine[Any, Any, bytes]).close()
     assert_type(careful_fetch("u"), Coroutine[Any, Any, bytes]).close()
     assert_type(lines("a"), Generator[str, None, Any])
@@ -113,6 +120,9 @@ async def awaited() -> None:
     assert_type(await fetch.map(["u"]), list[bytes])
     assert_type(await fetch.map(["u"], errors="collect"), list[bytes | ItemFailure])
     assert_type(await ticks.map([1, 2]), list[list[int]])
+    assert_type(await fetch.map_stored(["u"], "rows"), StoredResults[bytes])
+    assert_type(await fetch.map_stored(["u"], "rows", errors="collect"), StoredResults[bytes | ItemFailure])
+    assert_type(await ticks.map_stored([1, 2], "rows"), StoredResults[list[int]])
     assert_type(await fetch.submit("u"), bytes)
     assert_type([tick async for tick in ticks(2)], list[int])
     await fetch(2)  # type: ignore[arg-type]
@@ -128,7 +138,32 @@ def submitted() -> None:
     parse.submit(1)  # type: ignore[arg-type]
 
 
+def stored() -> None:
+    assert_type(parse.map_stored(["a"], "rows"), StoredResults[Ticket])
+    assert_type(
+        parse.map_stored(iter(["a"]), Ledger("rows"), errors="finish", limit=3), StoredResults[Ticket]
+    )
+    assert_type(
+        parse.map_stored(["a"], Ledger("rows", retry_failed=True), errors="collect"),
+        StoredResults[Ticket | ItemFailure],
+    )
+    assert_type(lines.map_stored(["a"], "rows"), StoredResults[list[str]])
+    tickets = parse.map_stored(["a"], "rows")
+    assert_type(tickets[0], Ticket)
+    assert_type(tickets[1:], list[Ticket])
+    assert_type(list(tickets), list[Ticket])
+    assert_type(len(tickets), int)
+    assert_type(tickets.counts.reused, int)
+    for failure in tickets.failures():
+        assert_type(failure, ItemFailure)
+    assert_type(answers.map(tickets), list[str])
+    parse.map_stored(["a"])  # type: ignore[call-overload]
+    parse.map_stored(["a"], 3)  # type: ignore[call-overload]
+
+
 def mapped() -> None:
+    assert_type(parse.map(["a"], ledger="rows", errors="finish", batch_tokens=100), list[Ticket])
+    assert_type(parse.map(["a"], ledger=Ledger("rows"), errors="collect"), list[Ticket | ItemFailure])
     assert_type(parse.map(["a", "b"]), list[Ticket])
     assert_type(parse.map(["a"], batch=8, concurrency=4, errors="raise", limit=3), list[Ticket])
     assert_type(parse.map(["a"], errors="collect"), list[Ticket | ItemFailure])

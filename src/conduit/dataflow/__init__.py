@@ -13,10 +13,14 @@ from conduit.dataflow.decorator import block
 from conduit.dataflow.function_block import CoroutineBlock, FunctionBlock
 from conduit.dataflow.futures import BlockFuture
 from conduit.dataflow.generator_block import AsyncGeneratorBlock, GeneratorBlock
-from conduit.dataflow.mapping import ItemFailure
+from conduit.dataflow.ledger import Ledger
+from conduit.dataflow.mapping import ItemFailure, StoredResults
+from conduit.dataflow.progress import MapObserver
 from conduit.dataflow.server import require_server
+from conduit.dataflow.transactions import on_rollback, transaction
 
 if TYPE_CHECKING:
+    from conduit.dataflow.approval import approve, approve_sync
     from conduit.dataflow.language_model import LMLite
     from conduit.dataflow.stream_block import AsyncStreamBlock, StreamBlock
 
@@ -29,15 +33,24 @@ __all__ = [
     "GeneratorBlock",
     "ItemFailure",
     "LMLite",
+    "Ledger",
+    "MapObserver",
+    "StoredResults",
     "StreamBlock",
+    "approve",
+    "approve_sync",
     "block",
+    "on_rollback",
     "require_server",
+    "transaction",
 ]
 
 _LAZY = {
     "AsyncStreamBlock": "conduit.dataflow.stream_block",
     "LMLite": "conduit.dataflow.language_model",
     "StreamBlock": "conduit.dataflow.stream_block",
+    "approve": "conduit.dataflow.approval",
+    "approve_sync": "conduit.dataflow.approval",
 }
 
 

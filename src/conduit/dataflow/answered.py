@@ -5,10 +5,12 @@ What the model is told comes from the function's signature and docstring; the as
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
+from dataclasses import asdict
 from typing import Any, TypedDict
 
 from pydantic import ValidationError
@@ -16,10 +18,13 @@ from pydantic import ValidationError
 from conduit import mdl, telemetry
 from conduit.dataflow.block_base import BlockBase
 from conduit.dataflow.contract import ASYNC_STREAMS, Contract, Kind, kind_of, outer_type
+from conduit.dataflow.definition import AnsweredBy
 from conduit.dataflow.inside import current_flow_run_id
 from conduit.dataflow.no_body import has_body
 from conduit.errors import BlockDefinitionError
-from conduit.lmlite import LMLiteResource, flow_run_id
+from conduit.lmlite import LMLiteResource, flow_run_id, sampling
+
+_BYTES_A_TOKEN = 4
 
 
 class Telling(TypedDict, total=False):
@@ -85,6 +90,39 @@ class Answered:
         if self._prompt is None:
             self._prompt = mdl.prompt(self._typed(), **self._telling)
         return self._prompt
+
+    @property
+    def asks(self) -> tuple[LMLiteResource, str | None, int | None]:
+        """Whom a call asks: the LMLite; the model's id and the most tokens of an answer, where they are said."""
+        return self._lm, self._sampling.get("model_id"), self._sampling.get("max_tokens")
+
+    @property
+    def answered_by(self) -> AnsweredBy:
+        """The model, and what it is told; see ``AnsweredBy``."""
+        model = self._lm.loaded(self._sampling.get("model_id"))
+        drawn = {name: value for name, value in self._sampling.items() if name != "model_id"}
+        told = hashlib.sha256(f"{self.prompt.hash}\n{self.prompt.system}".encode()).hexdigest()
+        return AnsweredBy(
+            told=told[:32],
+            output=self.prompt.output,
+            schema=self.prompt.schema,
+            model_id=model.model_id,
+            revision=model.revision,
+            engine=model.engine,
+            sampling=asdict(sampling(**drawn)),
+            loaded=model.choices,
+        )
+
+    def estimated_tokens(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """About how many tokens the user message is: bytes by four, which holds for English and for JSON.
+
+        Arguments that do not fit count as one: their call fails by itself.
+        """
+        try:
+            message = self.prompt.user(self._named(args, kwargs))
+        except (TypeError, ValueError):
+            return 1
+        return -(-len(message.encode()) // _BYTES_A_TOKEN)
 
     def _typed(self) -> Callable[..., Any]:
         return self.contract.typed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any, Self, Unpack
+from typing import Any, ClassVar, Self, TypeVar, Unpack, overload
 
 import anyio
 
@@ -16,9 +16,31 @@ from conduit.dataflow.inside import flow_run_id
 from conduit.dataflow.options import Options, OptionValues
 from conduit.errors import BlockDefinitionError
 
+B = TypeVar("B", bound="BlockBase")
+
+
+class _Uncached:
+    # A property would do; but mypy binds what a property gives, for a block is a descriptor itself.
+    @overload
+    def __get__(self, block: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, block: B, owner: type) -> B: ...
+    def __get__(self, block: Any, owner: type) -> Any:
+        return self if block is None else block.with_options(cache=False)
+
 
 class BlockBase:
-    """What all blocks share: their definition, their options, and the object they are bound to."""
+    """What all blocks share: their definition, their options, and the object they are bound to.
+
+    Attributes:
+        uncached: The block without its cache: a call is made whatever is kept, and its result is not kept.
+    """
+
+    kinds: ClassVar[list[type]] = []
+    uncached = _Uncached()
+
+    def __init_subclass__(cls) -> None:
+        BlockBase.kinds.append(cls)
 
     def __init__(
         self,
@@ -39,8 +61,9 @@ class BlockBase:
         self.options = options or Options(name=definition.name, description=(function.__doc__ or "").strip())
         self.bound = bound
         self._static, self._of_class = static, of_class
-        # Nearly all calls have neither, and need not ask which.
-        self._plain = not self.options.retries and self.options.timeout_s is None
+        # Nearly all calls have none of them, and need not ask which.
+        own = self.options
+        self._plain = not own.retries and own.timeout_s is None and not own.cache
 
     def with_options(self, **options: Unpack[OptionValues]) -> Self:
         """The block with other options; the block itself stays as it is.
@@ -50,10 +73,17 @@ class BlockBase:
         """
         merged = self.options.merged(options)
         limited = merged.retries > 0 or merged.timeout_s is not None
-        if limited and self.definition.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
+        streams = self.definition.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR)
+        if limited and streams:
             raise BlockDefinitionError(
                 f"{merged.name!r} is a generator: it takes neither retries nor timeout_s.",
                 hint="What was yielded cannot be taken back. Retry the blocks that use the items.",
+                block=merged.name,
+            )
+        if merged.cache and streams:
+            raise BlockDefinitionError(
+                f"{merged.name!r} gives its values one after another: it takes no cache.",
+                hint="Keep whole results: return a list, or cache the blocks that it calls.",
                 block=merged.name,
             )
         return type(self)(self.definition, merged, self.bound, static=self._static, of_class=self._of_class)

@@ -6,13 +6,16 @@ ends it: that is what ``submit`` and ``map`` give. Lazy iteration is the block's
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
 from conduit.dataflow import futures, limits
 from conduit.dataflow.contract import Kind
 from conduit.dataflow.definition import Callee
+
+if TYPE_CHECKING:
+    from conduit.dataflow.recording import Record
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -29,9 +32,19 @@ async def given_async(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Argument
     return await anyio.to_thread.run_sync(futures.resolved, args, kwargs)
 
 
-def once(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One attempt of a synchronous block."""
+def once(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], record: Record | None = None) -> Any:
+    """One attempt of a synchronous block; counted in the call's record, where it has one."""
+    if record is not None:
+        record.attempts += 1
     args, kwargs = given(args, kwargs)
+    if block.options.cache:
+        from conduit.dataflow import caching
+
+        return caching.cached(block, args, kwargs, record, lambda: _invoked(block, args, kwargs))
+    return _invoked(block, args, kwargs)
+
+
+def _invoked(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if block.definition.kind is Kind.GENERATOR:
         return block.definition.invoke_whole(args, kwargs)
     if (timeout_s := block.options.timeout_s) is not None:
@@ -39,9 +52,23 @@ def once(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return block.definition.invoke(args, kwargs)
 
 
-async def once_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One attempt of an asynchronous block."""
+async def once_async(
+    block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], record: Record | None = None
+) -> Any:
+    """One attempt of an asynchronous block; see ``once``."""
+    if record is not None:
+        record.attempts += 1
     args, kwargs = await given_async(args, kwargs)
+    if block.options.cache:
+        from conduit.dataflow import caching
+
+        return await caching.cached_async(
+            block, args, kwargs, record, lambda: _invoked_async(block, args, kwargs)
+        )
+    return await _invoked_async(block, args, kwargs)
+
+
+async def _invoked_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if block.definition.kind is Kind.ASYNC_GENERATOR:
         return await block.definition.invoke_whole(args, kwargs)
     if (timeout_s := block.options.timeout_s) is not None:
@@ -49,11 +76,13 @@ async def once_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any
     return await block.definition.invoke(args, kwargs)
 
 
-def full(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def full(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], record: Record | None = None) -> Any:
     """A synchronous block's call with its retries."""
-    return limits.attempt(lambda: once(block, args, kwargs), block.options)
+    return limits.attempt(lambda: once(block, args, kwargs, record), block.options)
 
 
-async def full_async(block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def full_async(
+    block: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], record: Record | None = None
+) -> Any:
     """An asynchronous block's call with its retries."""
-    return await limits.attempt_async(lambda: once_async(block, args, kwargs), block.options)
+    return await limits.attempt_async(lambda: once_async(block, args, kwargs, record), block.options)

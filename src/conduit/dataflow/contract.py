@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, validate_call
 from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from conduit.errors import BlockDefinitionError, BlockInputError, BlockOutputError
 
@@ -128,16 +129,24 @@ class Contract:
         copy.__kwdefaults__ = self.function.__kwdefaults__
         copy.__doc__, copy.__module__ = self.function.__doc__, self.function.__module__
         copy.__qualname__ = self.function.__qualname__
-        copy.__annotations__ = self._hints()
+        copy.__annotations__ = self.hints()
         if returning is not None:
             copy.__annotations__["return"] = returning(copy.__annotations__.get("return"))
         return copy
 
-    def _hints(self) -> dict[str, Any]:
-        closure = inspect.getclosurevars(self.function).nonlocals
+    def hints(self) -> dict[str, Any]:
+        """The annotations as types.
+
+        Raises:
+            BlockDefinitionError: They name what does not exist.
+        """
+        # An object that can be called has its annotations on its class.
+        function = self.function if inspect.isroutine(self.function) else type(self.function).__call__
+        has_closure = inspect.isfunction(function) or inspect.ismethod(function)
+        closure = inspect.getclosurevars(function).nonlocals if has_closure else {}
         try:
             return typing.get_type_hints(
-                self.function, localns={**(self._names or {}), **closure}, include_extras=True
+                function, localns={**(self._names or {}), **closure}, include_extras=True
             )
         except Exception as error:
             raise BlockDefinitionError(
@@ -158,8 +167,16 @@ class Contract:
         self._build()
         return self.item(value)
 
+    def build(self) -> None:
+        """Makes the validators now and not at the first call.
+
+        Raises:
+            BlockDefinitionError: The signature names what there is not, or what pydantic cannot validate.
+        """
+        self._build()
+
     def _build(self) -> None:
-        hints = self._hints()
+        hints = self.hints()
         parameters = [
             p.replace(annotation=hints.get(p.name, p.annotation)) for p in self.signature.parameters.values()
         ]
@@ -171,14 +188,15 @@ class Contract:
         # that it raises can only be an argument's.
         taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # functions take it
         taken.__annotations__ = {k: v for k, v in hints.items() if k != "return"}
-        taken.__module__, taken.__qualname__ = self.function.__module__, self.function.__qualname__
+        taken.__module__ = self.function.__module__
+        taken.__qualname__ = getattr(self.function, "__qualname__", self.name)
         taken.__name__ = getattr(self.function, "__name__", self.name)
         try:
             arguments = validate_call(config=_CONFIG)(taken)
             result, item = self._results(hints.get("return", Any))
-        except PydanticUserError as error:
+        except (PydanticUserError, SchemaError) as error:
             raise BlockDefinitionError(
-                f"The signature of block {self.name!r} cannot be validated: {error.message}",
+                f"The signature of block {self.name!r} cannot be validated: {getattr(error, 'message', error)}",
                 hint="Annotate with types that pydantic knows, or with Any.",
                 block=self.name,
             ) from error

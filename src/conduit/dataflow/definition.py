@@ -6,14 +6,40 @@ answered by the model; see ``language_model``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 from pydantic import ValidationError
 
 from conduit.dataflow.contract import Contract, Kind, kind_of
 from conduit.dataflow.limits import within, within_async
 from conduit.dataflow.options import Options
+
+
+@dataclass(frozen=True)
+class AnsweredBy:
+    """What answers a model's block, and what it is told: all of it decides the answer.
+
+    Attributes:
+        told: Hash of what the model is told beside the arguments.
+        output: Type of the answer.
+        schema: What it is decoded under.
+        model_id: The model that is loaded.
+        revision: Of its weights, where that is known.
+        engine: What runs it, where that was chosen.
+        sampling: How its answers are drawn.
+        loaded: Choices of how it is loaded that change its answers.
+    """
+
+    told: str
+    output: Any
+    schema: Mapping[str, Any]
+    model_id: str
+    revision: str | None
+    engine: str | None
+    sampling: Mapping[str, Any]
+    loaded: Mapping[str, Any]
 
 
 class Definition(Protocol):
@@ -49,6 +75,16 @@ class Definition(Protocol):
         """How many calls can run at the same time, where that is known."""
         ...
 
+    @property
+    def answered_by(self) -> AnsweredBy | None:
+        """The model that answers; ``None`` for a function with a body."""
+        ...
+
+    @property
+    def estimated_tokens(self) -> Callable[[tuple[Any, ...], dict[str, Any]], int] | None:
+        """About how many tokens a call's arguments are to the model that answers, if one does."""
+        ...
+
     def invoke(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One validated call."""
         ...
@@ -69,17 +105,21 @@ class Callee(Protocol):
         definition: What a call runs.
         options: Its retries, limits and names.
         bound: The object of a bound method's block, or nothing.
+        kinds: The classes of blocks.
     """
 
     definition: Definition
     options: Options
     bound: tuple[Any, ...]
+    kinds: ClassVar[list[type]]
 
 
 class FunctionDefinition:
     """A function with a body."""
 
     parallelism: int | None = None
+    answered_by: AnsweredBy | None = None
+    estimated_tokens: Callable[[tuple[Any, ...], dict[str, Any]], int] | None = None
 
     def __init__(self, function: Callable[..., Any], names: dict[str, Any] | None = None) -> None:
         self.function = self.raw = function

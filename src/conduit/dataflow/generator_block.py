@@ -12,7 +12,8 @@ from conduit.dataflow import calls, mapping
 from conduit.dataflow.block_base import BlockBase, bridge
 from conduit.dataflow.futures import BlockFuture
 from conduit.dataflow.inside import flow_run_id
-from conduit.dataflow.mapping import BATCH, ItemFailure
+from conduit.dataflow.ledger import Ledger
+from conduit.dataflow.mapping import BATCH, Errors, ItemFailure, StoredResults
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -54,8 +55,10 @@ class GeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
-        errors: Literal["raise"] = ...,
+        errors: Literal["raise", "finish"] = ...,
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> list[list[Y_co]]: ...
     @overload
@@ -64,8 +67,10 @@ class GeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
         errors: Literal["collect"],
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> list[list[Y_co] | ItemFailure]: ...
     def map(
@@ -73,12 +78,73 @@ class GeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Any,
         *,
         batch: int = BATCH,
+        batch_tokens: int | None = None,
         concurrency: int | None = None,
-        errors: Literal["raise", "collect"] = "raise",
+        errors: Errors = "raise",
+        ledger: Ledger | str | None = None,
         **same: Any,
     ) -> list[Any]:
         """See ``FunctionBlock.map``; an item's result is the list of what the generator yielded for it."""
-        return self._mapped(mapping.job(self, items, same, batch, concurrency, errors))  # type: ignore[no-any-return] # by the block's kind
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
+
+    @overload
+    def map_stored(
+        self: GeneratorBlock[Concatenate[S, Q], Y_co],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["raise", "finish"] = ...,
+        **same: Any,
+    ) -> StoredResults[list[Y_co]]: ...
+    @overload
+    def map_stored(
+        self: GeneratorBlock[Concatenate[S, Q], Y_co],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["collect"],
+        **same: Any,
+    ) -> StoredResults[list[Y_co] | ItemFailure]: ...
+    def map_stored(
+        self,
+        items: Any,
+        ledger: Ledger | str,
+        *,
+        batch: int = BATCH,
+        batch_tokens: int | None = None,
+        concurrency: int | None = None,
+        errors: Errors = "raise",
+        **same: Any,
+    ) -> StoredResults[Any]:
+        """See ``FunctionBlock.map_stored``."""
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+            stored=True,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
 
 
 class AsyncGeneratorBlock(BlockBase, Generic[P, Y_co]):
@@ -115,8 +181,10 @@ class AsyncGeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
-        errors: Literal["raise"] = ...,
+        errors: Literal["raise", "finish"] = ...,
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> Coroutine[Any, Any, list[list[Y_co]]]: ...
     @overload
@@ -125,8 +193,10 @@ class AsyncGeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
         errors: Literal["collect"],
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> Coroutine[Any, Any, list[list[Y_co] | ItemFailure]]: ...
     def map(
@@ -134,9 +204,70 @@ class AsyncGeneratorBlock(BlockBase, Generic[P, Y_co]):
         items: Any,
         *,
         batch: int = BATCH,
+        batch_tokens: int | None = None,
         concurrency: int | None = None,
-        errors: Literal["raise", "collect"] = "raise",
+        errors: Errors = "raise",
+        ledger: Ledger | str | None = None,
         **same: Any,
     ) -> Coroutine[Any, Any, list[Any]]:
         """See ``GeneratorBlock.map``; to be awaited."""
-        return self._mapped(mapping.job(self, items, same, batch, concurrency, errors))  # type: ignore[no-any-return] # by the block's kind
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
+
+    @overload
+    def map_stored(
+        self: AsyncGeneratorBlock[Concatenate[S, Q], Y_co],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["raise", "finish"] = ...,
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[list[Y_co]]]: ...
+    @overload
+    def map_stored(
+        self: AsyncGeneratorBlock[Concatenate[S, Q], Y_co],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["collect"],
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[list[Y_co] | ItemFailure]]: ...
+    def map_stored(
+        self,
+        items: Any,
+        ledger: Ledger | str,
+        *,
+        batch: int = BATCH,
+        batch_tokens: int | None = None,
+        concurrency: int | None = None,
+        errors: Errors = "raise",
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[Any]]:
+        """See ``FunctionBlock.map_stored``; to be awaited."""
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+            stored=True,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -16,7 +15,7 @@ from typing import TypeVar
 
 import anyio
 
-from conduit import errors
+from conduit import errors, leash
 from conduit.dataflow.options import Options
 
 logger = logging.getLogger(__name__)
@@ -26,6 +25,7 @@ T = TypeVar("T")
 # A second attempt would meet the same wall, and may cost money.
 _FINAL = (
     errors.BlockInputError,
+    errors.BlockOutputError,
     errors.BlockDefinitionError,
     errors.MDLError,
     errors.ArgumentInvalid,
@@ -34,14 +34,25 @@ _FINAL = (
     errors.RequestRefused,
     errors.DeploymentStopped,
     errors.ProviderUnavailable,
+    errors.ApprovalError,
+    errors.CassetteError,
+    errors.HttpTooLarge,
+    errors.TransactionError,
     errors.MissingDependency,
 )
 # Of these kinds, but another draw of the model or another moment may do.
 _PASSING = (errors.OutputInvalid, errors.Overloaded)
+# A server's answers that the request is at fault, those aside that mean "later".
+_FAULTS = frozenset(range(400, 500)) - {408, 425, 429}
 
 
-def worth_a_retry(error: BaseException) -> bool:
-    """Whether another attempt could end otherwise."""
+def worth_a_retry(error: BaseException, options: Options | None = None) -> bool:
+    """Whether another attempt could end otherwise: as the options say, or else by the error's kind."""
+    chosen = None if options is None else options.retry_on
+    if chosen is not None:
+        return isinstance(error, chosen) if isinstance(chosen, tuple) else bool(chosen(error))
+    if isinstance(error, errors.HttpStatusError):
+        return error.status not in _FAULTS
     return not isinstance(error, _FINAL) or isinstance(error, _PASSING)
 
 
@@ -51,9 +62,9 @@ def attempt(call: Callable[[], T], options: Options) -> T:
         try:
             return call()
         except Exception as error:
-            if not worth_a_retry(error):
+            if not worth_a_retry(error, options):
                 raise
-            time.sleep(_announced(options, retry, error))
+            leash.sleep(_announced(options, retry, error))
     return call()
 
 
@@ -63,7 +74,7 @@ async def attempt_async(call: Callable[[], Awaitable[T]], options: Options) -> T
         try:
             return await call()
         except Exception as error:
-            if not worth_a_retry(error):
+            if not worth_a_retry(error, options):
                 raise
             await anyio.sleep(_announced(options, retry, error))
     return await call()

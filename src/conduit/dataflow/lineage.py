@@ -21,11 +21,13 @@ from typing import Any
 from uuid import UUID
 
 # The most values remembered in one flow run; the oldest are forgotten first.
-_CAPACITY = 200_000
+_CAPACITY = 50_000
 # How deep results are remembered and arguments searched, and how many items of one container.
 _DEPTH = 2
 _BREADTH = 100_000
 
+# The types of most values: they hold nothing.
+_PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 _NEVER = (bool, type(None), type(...), type(NotImplemented), Enum, type, types.FunctionType, types.ModuleType)
 
 
@@ -91,6 +93,8 @@ def _held(holder: Any) -> Any:
 
 
 def _parts(value: Any) -> Iterator[Any]:
+    if type(value) in _PLAIN:
+        return iter(())
     if isinstance(value, list | tuple | set | frozenset):
         return islice(iter(value), _BREADTH)
     if isinstance(value, dict):

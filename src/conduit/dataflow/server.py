@@ -15,9 +15,11 @@ from conduit.errors import FlowServerUnreachable
 
 logger = logging.getLogger(__name__)
 
-# How long an answer holds, and how long a server may be away, say for its restart.
+# How long an answer holds, and how long a server may be away: one that has never answered, and one that did, which
+# may be at its restart.
 _HOLDS_S = 15.0
 _GRACE_S = 8.0
+_RESTART_S = 90.0
 _PAUSE_S = 0.25
 
 _HINT = (
@@ -66,10 +68,16 @@ def ensure(url: str | None, block: str) -> None:
             logger.warning(
                 "This flow runs on Prefect's temporary server, which is slow and shows no graph. %s", _HINT
             )
-        deadline = time.monotonic() + _GRACE_S
+        begun, said = time.monotonic(), False
+        grace_s = _RESTART_S if url in _answered else _GRACE_S
         while url is not None and (error := prefect_api.health(url)) is not None:
-            if time.monotonic() > deadline:
+            if time.monotonic() - begun > grace_s:
                 raise unreachable(url, error, block) from error
+            if not said:
+                logger.warning(
+                    "The Prefect server at %s does not answer; waiting for it up to %g s", url, grace_s
+                )
+                said = True
             time.sleep(_PAUSE_S)
         _answered[url] = time.monotonic()
 

@@ -13,7 +13,8 @@ from conduit.dataflow import calls, mapping
 from conduit.dataflow.block_base import BlockBase, bridge
 from conduit.dataflow.futures import BlockFuture
 from conduit.dataflow.inside import flow_run_id
-from conduit.dataflow.mapping import BATCH, ItemFailure
+from conduit.dataflow.ledger import Ledger
+from conduit.dataflow.mapping import BATCH, Errors, ItemFailure, StoredResults
 from conduit.mdl import Partial
 
 P = ParamSpec("P")
@@ -56,8 +57,10 @@ class StreamBlock(BlockBase, Generic[P, R]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
-        errors: Literal["raise"] = ...,
+        errors: Literal["raise", "finish"] = ...,
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> list[R]: ...
     @overload
@@ -66,8 +69,10 @@ class StreamBlock(BlockBase, Generic[P, R]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
         errors: Literal["collect"],
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> list[R | ItemFailure]: ...
     def map(
@@ -75,12 +80,73 @@ class StreamBlock(BlockBase, Generic[P, R]):
         items: Any,
         *,
         batch: int = BATCH,
+        batch_tokens: int | None = None,
         concurrency: int | None = None,
-        errors: Literal["raise", "collect"] = "raise",
+        errors: Errors = "raise",
+        ledger: Ledger | str | None = None,
         **same: Any,
     ) -> list[Any]:
         """See ``FunctionBlock.map``; the results are the values."""
-        return self._mapped(mapping.job(self, items, same, batch, concurrency, errors))  # type: ignore[no-any-return] # by the block's kind
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
+
+    @overload
+    def map_stored(
+        self: StreamBlock[Concatenate[S, Q], R],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["raise", "finish"] = ...,
+        **same: Any,
+    ) -> StoredResults[R]: ...
+    @overload
+    def map_stored(
+        self: StreamBlock[Concatenate[S, Q], R],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["collect"],
+        **same: Any,
+    ) -> StoredResults[R | ItemFailure]: ...
+    def map_stored(
+        self,
+        items: Any,
+        ledger: Ledger | str,
+        *,
+        batch: int = BATCH,
+        batch_tokens: int | None = None,
+        concurrency: int | None = None,
+        errors: Errors = "raise",
+        **same: Any,
+    ) -> StoredResults[Any]:
+        """See ``FunctionBlock.map_stored``."""
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+            stored=True,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
 
 
 class AsyncStreamBlock(BlockBase, Generic[P, R]):
@@ -117,8 +183,10 @@ class AsyncStreamBlock(BlockBase, Generic[P, R]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
-        errors: Literal["raise"] = ...,
+        errors: Literal["raise", "finish"] = ...,
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> Coroutine[Any, Any, list[R]]: ...
     @overload
@@ -127,8 +195,10 @@ class AsyncStreamBlock(BlockBase, Generic[P, R]):
         items: Iterable[S],
         *,
         batch: int = ...,
+        batch_tokens: int | None = ...,
         concurrency: int | None = ...,
         errors: Literal["collect"],
+        ledger: Ledger | str | None = ...,
         **same: Any,
     ) -> Coroutine[Any, Any, list[R | ItemFailure]]: ...
     def map(
@@ -136,9 +206,70 @@ class AsyncStreamBlock(BlockBase, Generic[P, R]):
         items: Any,
         *,
         batch: int = BATCH,
+        batch_tokens: int | None = None,
         concurrency: int | None = None,
-        errors: Literal["raise", "collect"] = "raise",
+        errors: Errors = "raise",
+        ledger: Ledger | str | None = None,
         **same: Any,
     ) -> Coroutine[Any, Any, list[Any]]:
         """See ``StreamBlock.map``; to be awaited."""
-        return self._mapped(mapping.job(self, items, same, batch, concurrency, errors))  # type: ignore[no-any-return] # by the block's kind
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
+
+    @overload
+    def map_stored(
+        self: AsyncStreamBlock[Concatenate[S, Q], R],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["raise", "finish"] = ...,
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[R]]: ...
+    @overload
+    def map_stored(
+        self: AsyncStreamBlock[Concatenate[S, Q], R],
+        items: Iterable[S],
+        ledger: Ledger | str,
+        *,
+        batch: int = ...,
+        batch_tokens: int | None = ...,
+        concurrency: int | None = ...,
+        errors: Literal["collect"],
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[R | ItemFailure]]: ...
+    def map_stored(
+        self,
+        items: Any,
+        ledger: Ledger | str,
+        *,
+        batch: int = BATCH,
+        batch_tokens: int | None = None,
+        concurrency: int | None = None,
+        errors: Errors = "raise",
+        **same: Any,
+    ) -> Coroutine[Any, Any, StoredResults[Any]]:
+        """See ``FunctionBlock.map_stored``; to be awaited."""
+        work = mapping.job(
+            self,
+            items,
+            same,
+            batch=batch,
+            batch_tokens=batch_tokens,
+            concurrency=concurrency,
+            errors=errors,
+            ledger=ledger,
+            stored=True,
+        )
+        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conduit.lmlite.calls.arguments import sampling
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.calls.substitute import Substitute, override
 from conduit.lmlite.config import ModelConfig, Routing
 from conduit.lmlite.life_cycle import Endpoint
 from conduit.lmlite.model_config import EngineName
 from conduit.lmlite.nodes.health import Health, ReplicaHealth
-from conduit.lmlite.request import LMReply, LMRequest, Sampling, flow_run_id
+from conduit.lmlite.request import LMReply, LMRequest, Sampling, block_call_id, flow_run_id
 from conduit.lmlite.resource import LMLiteResource
 from conduit.store import Attempt, DeploymentCost
 
@@ -53,12 +54,14 @@ __all__ = [
     "Sampling",
     "Substitute",
     "Watch",
+    "block_call_id",
     "collect",
     "costs",
     "deployments",
     "down",
     "flow_run_id",
     "override",
+    "sampling",
 ]
 
 

@@ -22,6 +22,7 @@ from conduit.lmlite.config import (
 )
 from conduit.lmlite.model_config import EngineName
 from conduit.lmlite.nodes import wanted
+from conduit.lmlite.nodes.model_files import LoadedModel, loaded_model
 from conduit.lmlite.portal import portal
 from conduit.settings import Settings
 
@@ -159,6 +160,12 @@ class Configured:
                 argument="model_id",
             )
         return model.model_id
+
+    def loaded(self, model_id: str | None = None) -> LoadedModel:
+        """What a call that names ``model_id``, or names none, is answered by."""
+        return loaded_model(
+            self._config.model(self.model_id_of(model_id)), self.default_engine, self._settings
+        )
 
     @property
     def parallelism(self) -> int:

@@ -271,13 +271,14 @@ class LifeCycle(Configured):
         deployment = await self._caller.deployment()
         wanted.forgo(self)
         here = await anyio.to_thread.run_sync(wanted.keys, self._settings, deployment.owner)
+        self._caller.ended = "released"
         if deployment.key in here:
-            self._caller.ended = "released"
-        elif await deployment.wanted_elsewhere():
-            self._caller.ended = "released"
-            await deployment.withdraw()
-        else:
-            await self._end("deleted")
+            return
+        if self._background is not None:
+            self._background.cancel()
+            self._background = None
+        if await deployment.release():
+            self._caller.ended = "deleted"
 
     def _leave_quietly(self) -> None:
         try:

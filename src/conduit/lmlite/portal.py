@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from conduit import leash
 from conduit.errors import ConduitError
 
 T = TypeVar("T")
@@ -79,9 +80,11 @@ class Portal:
             ConduitError: Called on the loop's own thread.
         """
         self.refuse_own_thread()
+        leash.check()
         future = self.submit(function, *args)
         try:
-            return future.result()
+            with leash.held(future.cancel):
+                return future.result()
         except BaseException:
             future.cancel()
             raise
@@ -90,7 +93,10 @@ class Portal:
         """The same from a coroutine of any loop."""
         if asyncio.get_running_loop() is self._loop:
             return await function(*args)
-        return await asyncio.wrap_future(self.submit(function, *args))
+        leash.check()
+        future = self.submit(function, *args)
+        with leash.held(future.cancel):
+            return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Cancels what still runs, closes connections and ends the thread."""

@@ -20,6 +20,9 @@ ReasoningField = Literal["beside", "around"] | None
 flow_run_id: ContextVar[str | None] = ContextVar("conduit_flow_run_id", default=None)
 """The flow run that the current call belongs to, for the run log; whoever runs flows sets it."""
 
+block_call_id: ContextVar[str | None] = ContextVar("conduit_block_call_id", default=None)
+"""The block's call that the current call is made for, for the run log; whoever writes its row sets it."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -93,6 +96,7 @@ class LMReply:
         attempts: Times the request was sent, to whichever replica.
         reasoning: What the model thought before, where the engine tells that apart.
         refusal: Its words when it declined to answer.
+        first_token_s: From sending the request to its first token, where that is known.
     """
 
     text: str
@@ -103,3 +107,4 @@ class LMReply:
     attempts: int = 1
     reasoning: str = ""
     refusal: str | None = None
+    first_token_s: float | None = None

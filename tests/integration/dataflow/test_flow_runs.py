@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from conduit import LMLite, ModelConfig, override
 from conduit.dataflow import ItemFailure, block, require_server
-from conduit.errors import BlockInputError, BlockOutputError, BlockTimeout, MapFailed
+from conduit.errors import BlockInputError, BlockOutputError, BlockTimeout, HttpTimeout, MapFailed
 from conduit.lmlite import flow_run_id
 from conduit.testing import FakeLM
 from support.flow_runs import Runner, plain
@@ -99,7 +100,7 @@ def test_the_graph_shows_every_step_of_a_mapped_flow(run: Runner) -> None:
         *((batch, "insert") for batch in batches),
     }
     assert [task["state_type"] for task in known.tasks] == ["COMPLETED"] * 6
-    assert all(task["tags"] == ["conduit"] for task in known.tasks)
+    assert all(task["tags"] == [] for task in known.tasks)
 
 
 def test_edges_survive_slices_gathered_lists_and_fields(run: Runner) -> None:
@@ -315,7 +316,7 @@ def test_options_reach_the_task(run: Runner) -> None:
     assert result == 7
     (task,) = known.tasks
     assert task["name"].startswith("careful-")
-    assert sorted(task["tags"]) == ["conduit", "nightly"]
+    assert task["tags"] == ["nightly"]
     assert task["run_count"] == 3
 
 
@@ -323,6 +324,29 @@ def test_wrong_arguments_are_not_retried_in_a_flow(run: Runner) -> None:
     error, known = run(lambda_flow(lambda: double.with_options(retries=3)("x")))
     assert isinstance(error, BlockInputError)
     assert known.tasks[0]["run_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "attempts"),
+    [
+        (HttpTimeout("late"), HttpTimeout, 3),
+        (OSError("lost"), OSError, 1),
+        ("three", BlockOutputError, 1),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_a_flow_retries_after_the_chosen_errors_alone(
+    run: Runner, answer: Any, kind: type[Exception], attempts: int
+) -> None:
+    @block(retries=2, retry_on=HttpTimeout)
+    def fetch(number: int) -> int:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    error, known = run(lambda_flow(lambda: fetch(1)))
+    assert isinstance(error, kind)
+    assert known.tasks[0]["run_count"] == attempts
 
 
 def test_a_time_limit_holds_in_a_flow(run: Runner) -> None:
@@ -391,11 +415,11 @@ def test_a_blocks_own_connection_failure_is_not_the_servers(run: Runner) -> None
 
 
 def test_an_ended_flows_values_are_let_go_when_the_next_one_starts(run: Runner) -> None:
-    from conduit.dataflow import prefect_bridge
+    from conduit.dataflow import flow_runs
 
     run(lambda_flow(lambda: double(1000)))
     _, known = run(lambda_flow(lambda: double.map([1, 2])))
-    assert [str(kept) for kept in prefect_bridge._lineages] == [known.tasks[0]["flow_run_id"]]
+    assert [str(kept) for kept in flow_runs._runs] == [known.tasks[0]["flow_run_id"]]
 
 
 PROCESSES = """

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from conduit import settings, store
 from conduit.errors import ModelNotFound, NotAuthorized, OutputTruncated, PromptTooLong, RequestTimeout
-from conduit.lmlite import LMLiteResource, LMRequest, ModelConfig, flow_run_id
+from conduit.lmlite import LMLiteResource, LMRequest, ModelConfig, block_call_id, flow_run_id
 from conduit.lmlite.calls.calling import _client
 from conduit.lmlite.portal import portal
 from conduit.lmlite.replicas.pool import Replica
@@ -56,6 +56,15 @@ def test_both_call_forms_answer_and_leave_a_row_in_the_run_log(deploy, weights):
         assert typed.replica in {replica.node_id for replica in lm.health().replicas}
         assert typed.deployment_key == lm.health().key
         assert typed.latency_s > 0
+        assert {typed.engine, chat.engine} == {"mistralrs"}
+        assert typed.revision == chat.revision == lm.loaded(str(weights)).revision is not None
+        assert 0 < typed.first_token_s < typed.latency_s
+        block_token = block_call_id.set("c" * 32)
+        list(lm.stream(model_id=str(weights), messages=CHAT, max_tokens=8))
+        block_call_id.reset(block_token)
+        streamed = log()[0]
+        assert (streamed.block_call_id, typed.block_call_id) == ("c" * 32, None)
+        assert 0 < streamed.first_token_s < streamed.latency_s
 
 
 def test_sync_async_stream_and_batch_give_the_same_text(deploy):

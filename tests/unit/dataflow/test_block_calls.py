@@ -392,3 +392,17 @@ def test_a_call_outside_a_flow_does_not_import_prefect() -> None:
         "assert 'prefect' not in sys.modules, 'prefect was imported'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
+
+
+def test_an_object_that_can_be_called_is_a_block() -> None:
+    class Adder:
+        def __call__(self, number: int, plus: "int" = 1) -> int:
+            return number + plus
+
+        def more(self, number: int) -> int:
+            return number
+
+    assert block(Adder())("3") == 4  # type: ignore[arg-type]
+    assert block(Adder().more)("3") == 3  # type: ignore[arg-type]
+    with pytest.raises(BlockInputError):
+        block(Adder())("many")  # type: ignore[arg-type]

@@ -44,6 +44,11 @@ def test_with_options_leaves_the_block_as_it_was() -> None:
         {"retries": -1},
         {"retries": 1.5},
         {"retry_delay_s": -1},
+        {"retry_on": 3},
+        {"retry_on": []},
+        {"retry_on": "ValueError"},
+        {"retry_on": int},
+        {"retry_on": [ValueError, "KeyError"]},
         {"retry_delay_s": []},
         {"retry_delay_s": [1, "2"]},
         {"timeout_s": 0},
@@ -96,7 +101,7 @@ def test_an_async_call_is_tried_again() -> None:
 
 def test_the_delay_before_each_retry_is_the_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("conduit.dataflow.limits.time.sleep", slept.append)
+    monkeypatch.setattr("conduit.leash.sleep", slept.append)
     flaky = Flaky(3)
 
     @block(retries=3, retry_delay_s=[0.5, 2])
@@ -133,6 +138,13 @@ def test_wrong_arguments_are_not_tried_again() -> None:
         (errors.OutputTruncated("x"), False),
         (errors.OutputRefused("x"), False),
         (errors.ArgumentInvalid("x"), False),
+        (errors.BlockOutputError("x"), False),
+        (errors.HttpStatusError("x", status=404), False),
+        (errors.HttpStatusError("x", status=429), True),
+        (errors.HttpStatusError("x", status=503), True),
+        (errors.HttpTimeout("x"), True),
+        (errors.CassetteMiss("x"), False),
+        (errors.ApprovalTimeout("x"), False),
         (errors.BlockTimeout("x"), True),
         (OSError("x"), True),
     ],
@@ -189,3 +201,71 @@ def test_within_its_time_limit_a_call_gives_its_value() -> None:
     assert quick(3) == 3
     with pytest.raises(errors.BlockInputError):
         quick("x")
+
+
+@pytest.mark.parametrize(
+    "retry_on",
+    [
+        errors.HttpTimeout,
+        (KeyError, errors.HttpTimeout),
+        [errors.HttpTimeout],
+        lambda error: isinstance(error, errors.HttpTimeout),
+    ],
+)
+def test_the_errors_that_are_worth_a_retry_can_be_chosen(retry_on: Any) -> None:
+    met: list[Exception] = []
+
+    @block(retries=3, retry_on=retry_on)
+    def fetch(number: int) -> int:
+        met.append(error := [errors.HttpTimeout("late"), ConnectionError("lost")][len(met) % 2])
+        raise error
+
+    with pytest.raises(ConnectionError):
+        fetch(1)
+    assert [type(error) for error in met] == [errors.HttpTimeout, ConnectionError]
+    met.clear()
+    results = fetch.map([1, 2], errors="collect")
+    assert [type(failure.error) for failure in results] == [ConnectionError] * 2  # type: ignore[union-attr]
+    assert len(met) == 4
+
+
+def test_a_choice_may_include_what_is_not_retried_otherwise() -> None:
+    calls: list[int] = []
+
+    @block(retries=2, retry_on=errors.OutputTruncated)
+    def ask() -> int:
+        calls.append(1)
+        raise errors.OutputTruncated("cut")
+
+    with pytest.raises(errors.OutputTruncated):
+        ask()
+    assert len(calls) == 3
+    calls.clear()
+    with pytest.raises(errors.OutputTruncated):
+        ask.with_options(retry_on=None)()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "attempts"),
+    [("lost", errors.HttpError, 3), ("wrong", errors.BlockOutputError, 1), (3, errors.BlockInputError, 0)],
+)
+def test_values_that_do_not_fit_are_told_from_connections_that_failed(
+    given: Any, kind: type[Exception], attempts: int
+) -> None:
+    calls: list[int] = []
+
+    @block(retries=2)
+    def parse(text: str) -> int:
+        calls.append(1)
+        if text == "lost":
+            raise errors.HttpError("connection lost")
+        return text  # type: ignore[return-value]
+
+    with pytest.raises(kind):
+        parse(given)
+    assert len(calls) == attempts
+    calls.clear()
+    (failure,) = parse.map([given], errors="collect")
+    assert isinstance(failure.error, kind)  # type: ignore[union-attr]
+    assert len(calls) == attempts

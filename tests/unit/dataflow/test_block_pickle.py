@@ -37,8 +37,10 @@ def test_a_local_block_travels_as_a_whole() -> None:
 
 
 def test_a_batch_travels_with_its_own_items_only() -> None:
-    job = Job(list(range(100)), {"plus": 1}, batch=10, concurrency=4, collect=True)
-    copy = pickle.loads(pickle.dumps(Batch(job, 30)))
-    assert copy.items == list(range(30, 40))
-    assert (copy.start, copy.label, copy.job.same) == (30, "[30:40]", {"plus": 1})
-    assert 99 not in copy.job.items
+    job = Job(list(range(100)), {"plus": 1}, batch=10, concurrency=4, errors="collect")
+    places = list(range(30, 40))
+    copy = pickle.loads(pickle.dumps(Batch(job, places, places)))
+    assert copy.items == places
+    assert (copy.indexes, copy.label, copy.job.same) == (places, "[30:40]", {"plus": 1})
+    assert (copy.job.id, copy.job.collects) == (job.id, True)
+    assert copy.job.items == ()

@@ -286,6 +286,29 @@ def test_a_stream_hands_out_its_pieces():
     assert scene.http.asked[0][1]["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize(
+    ("said", "first_token_s"),
+    [("250.5", 0.2505), ("0", 0.0), (None, None), ("soon", None), ("nan", None), ("-1", None), ("inf", None)],
+)
+def test_the_first_token_of_a_whole_answer_is_when_the_server_says(said, first_token_s):
+    answer = completion("ok")
+    if said is not None:
+        answer.headers["x-first-token-ms"] = said
+    [reply] = Scene("a", lambda *_: answer).send()
+    assert reply.first_token_s == first_token_s
+
+
+def test_the_first_token_of_a_stream_is_when_it_came_be_it_a_thought():
+    def first_token_s(*events):
+        [reply] = Scene("a", lambda *_: sse(*events)).send(emit=lambda _: None)
+        return reply.first_token_s
+
+    role = {"choices": [{"delta": {"role": "assistant", "content": ""}}]}
+    assert first_token_s(role, delta("", "stop")) is None
+    assert first_token_s(role, delta("a")) > 0
+    assert first_token_s(role, {"choices": [{"delta": {"reasoning": "hm"}}]}) > 0
+
+
 @pytest.mark.parametrize("channel", ["reasoning_content", "reasoning"])
 def test_reasoning_is_read_from_whichever_channel_it_comes_in(channel):
     message = {"role": "assistant", "content": None, channel: "hm"}

@@ -91,9 +91,11 @@ def test_thinking_before_a_bad_answer_is_not_quoted(lm):
 
 def test_the_run_log_keeps_each_attempt_and_counts_its_tokens():
     reply, row = asked(
-        LMReply(BAD, "stop", 100, 20, "n1", attempts=2), LMReply(GOOD, "stop", 150, 10, replica="n2")
+        LMReply(BAD, "stop", 100, 20, "n1", attempts=2, first_token_s=0.5),
+        LMReply(GOOD, "stop", 150, 10, replica="n2", first_token_s=0.25),
     )
     assert reply.value == TICKET
+    assert row.first_token_s == 0.25
     assert (row.prompt_tokens, row.completion_tokens, row.attempts, row.replica) == (250, 30, 3, "n2")
     first, second = row.attempt_log
     assert (first.sent, first.prompt_tokens, first.completion_tokens, first.replica) == (2, 100, 20, "n1")

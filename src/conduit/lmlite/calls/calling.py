@@ -25,6 +25,7 @@ from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.calls.typed import ask
 from conduit.lmlite.config import ResourceConfig
 from conduit.lmlite.nodes.deployment import Deployment
+from conduit.lmlite.nodes.model_files import LoadedModel, loaded_model
 from conduit.lmlite.portal import Portal, portal
 from conduit.lmlite.replicas.client import Client
 from conduit.lmlite.replicas.connections import Transport
@@ -63,6 +64,7 @@ class Caller:
     def __init__(self, config: ResourceConfig, settings: Settings) -> None:
         self._config, self._settings = config, settings
         self._opened: tuple[Portal, Site, Deployment] | None = None
+        self._loaded: dict[str, LoadedModel] = {}
         self.ended: str | None = None
         self.followers: WeakSet[Follower] = WeakSet()
 
@@ -91,6 +93,7 @@ class Caller:
         after = Deployment(site, _client(home), config)
         await after.up(again=True)
         self._config, self._opened, self.ended = config, (home, site, after), None
+        self._loaded = {}
         for follower in tuple(self.followers):
             follower.configure(config)
         await before.leave(drain_s=self._settings.request_timeout_s, stays=before.key == after.key)
@@ -177,13 +180,14 @@ class Caller:
             await self.ready_pool()
 
     async def _send(self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None) -> LMReply:
-        fake = substitute.current()
+        async def send(emit: Emit | None) -> LMReply:
+            fake = substitute.current()
+            if fake is None:
+                return await self._send_to_replica(request, timeout_s, emit, meter)
+            return await _send_to_substitute(fake, request, timeout_s, emit)
+
         with meter.attempt():
-            reply = (
-                await self._send_to_replica(request, timeout_s, emit, meter)
-                if fake is None
-                else await _send_to_substitute(fake, request, timeout_s, emit)
-            )
+            reply = await substitute.heard(request, emit, send)
         meter.answered(reply)
         return reply
 
@@ -255,7 +259,19 @@ class Caller:
         if self._opened is None or not self._settings.run_log or substitute.current() is not None:
             return
         _, site, deployment = self._opened
-        site.store.log_call(meter.row(error=error_code, deployment_key=deployment.key))
+        row = meter.row(
+            error=error_code, deployment_key=deployment.key, loaded=self._loaded_model(meter.request.model_id)
+        )
+        site.store.log_call(row)
+
+    def _loaded_model(self, model_id: str) -> LoadedModel | None:
+        """None where another configuration, without that model, has come in place of the call's."""
+        if model_id not in self._loaded:  # its files are looked at once
+            model = next((model for model in self._config.models if model.model_id == model_id), None)
+            if model is None:
+                return None
+            self._loaded[model_id] = loaded_model(model, None, self._settings)
+        return self._loaded[model_id]
 
 
 class _Pieces:
@@ -297,6 +313,8 @@ async def _send_to_substitute(
 ) -> LMReply:
     try:
         with anyio.fail_after(timeout_s):
+            if emit is not None and isinstance(fake, substitute.StreamingSubstitute):
+                return await fake.stream(request, emit)
             reply = await fake.respond(request)
     except TimeoutError as error:
         raise RequestTimeout(

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
-from conduit import mdl
+from conduit import leash, mdl
 from conduit.lmlite.calls.handover import Handover
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.portal import portal
@@ -23,17 +23,19 @@ Work = Callable[[Callable[[E], Awaitable[None]]], Coroutine[Any, Any, Any]]
 def events(work: Work[E]) -> Generator[E, None, None]:
     """What ``work`` hands out. It starts with the first event that is asked for; closing this cancels it."""
     portal().refuse_own_thread()
+    leash.check()
     come = threading.Event()
     handed = Handover[E](come.set)
     future = portal().submit(work, handed.put)
     future.add_done_callback(lambda _: handed.end())
     try:
-        while (taken := handed.take()) is not None:
-            if not taken:
-                come.wait()
-                come.clear()
-            yield from taken
-        future.result()
+        with leash.held(future.cancel):
+            while (taken := handed.take()) is not None:
+                if not taken:
+                    come.wait()
+                    come.clear()
+                yield from taken
+            future.result()
     finally:
         future.cancel()
 

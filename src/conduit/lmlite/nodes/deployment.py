@@ -121,6 +121,23 @@ class Deployment:
         async with self._lock, exclusive(self._site, self.key):
             await provisioning.remove(self._site, self.key)
 
+    async def release(self) -> bool:
+        """Deletes it, unless another live process wants it or it was told to stay; whether it is gone.
+
+        Whoever brings it up declares that under the lease, before it uses a replica. So it is asked once more under
+        the lease, and nobody who has just found the replicas alive loses them.
+        """
+        if await self.wanted_elsewhere():
+            await self.withdraw()
+            return False
+        await self._let_go()
+        async with self._lock, exclusive(self._site, self.key):
+            if await self.wanted_elsewhere():
+                await off_loop(self._site.store.withdraw, self.key)
+                return False
+            await provisioning.remove(self._site, self.key)
+            return True
+
     async def health(self) -> Health:
         """How the deployment is; starts and changes nothing."""
         record = await off_loop(self._site.store.deployment, self.key)
@@ -202,12 +219,8 @@ class Deployment:
             stays: The deployment goes on under another object of this process.
         """
         await self._let_go(drain_s)
-        if stays:
-            return
-        if await self.wanted_elsewhere():
-            await self.withdraw()
-        else:
-            await self.delete()
+        if not stays:
+            await self.release()
 
     async def withdraw(self) -> None:
         """Records that this process does not want the deployment any more, and looks after it no longer."""

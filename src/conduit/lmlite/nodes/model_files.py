@@ -100,6 +100,38 @@ def located(model: ModelConfig, settings: Settings) -> ModelFiles:
     return replace(files, model_id=model.model_id, fingerprint=f"{loaded}:{files.fingerprint}")
 
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """Which weights answer, and how they are loaded: models that differ in any of it may answer differently.
+
+    Attributes:
+        model_id: The model that is loaded, also where it stands in another one's place.
+        revision: The hub's, where one was asked for; of a folder a fingerprint of its files.
+        engine: What runs it, where that was chosen.
+        choices: What else was chosen of type, quantization and server.
+    """
+
+    model_id: str
+    revision: str | None
+    engine: str | None
+    choices: dict[str, str]
+
+
+def loaded_model(model: ModelConfig, default_engine: str | None, settings: Settings) -> LoadedModel:
+    """What answers where ``model`` is configured."""
+    model_id = settings.model_aliases.get(model.model_id, model.model_id)
+    revision = model.revision
+    try:
+        files = located(model, settings)
+        if revision is None and files.path is not None:
+            revision = files.fingerprint[-16:]
+    except ModelNotFound:
+        pass  # told where it is started; a fake that answers in its place needs no files
+    chosen = {"dtype": model.dtype, "quantization": model.quantization, "url": model.url}
+    choices = {name: value for name, value in chosen.items() if value is not None}
+    return LoadedModel(model_id, revision, model.engine or default_engine, choices)
+
+
 def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256(str(folder.absolute()).encode())
     for file in sorted(f for f in folder.iterdir() if f.suffix in (".json", ".safetensors", ".jinja")):
