@@ -42,6 +42,7 @@ check: setup ## Static checks: format, lint, types, layers, dependencies
 test: check ## All checks and all tests
 	@tests/install_program.sh "the browser test" chromium chromium chromium-browser google-chrome
 	@tests/install_program.sh "the tests of ssh with OpenSSH's server" openssh-server sshd
+	@tests/install_program.sh "the tests of Prefect's server on Redis" redis-server redis-server
 	@tests/install_postgres.sh
 	$(RUN) pytest -n 2 --dist loadgroup
 
@@ -52,6 +53,10 @@ bench: setup ## All benchmarks; each ends with one JSON line
 .PHONY: docs
 docs: setup ## Build the documentation into site/
 	$(RUN) mkdocs build --strict
+
+.PHONY: reference
+reference: setup ## Write the documentation's pages of commands and settings
+	$(RUN) python docs/reference/_write.py
 
 .PHONY: constraints
 constraints: ## Write the versions of uv.lock into gpu_server/constraints*.txt, for its images

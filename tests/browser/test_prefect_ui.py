@@ -1,21 +1,13 @@
 """What a user sees in Prefect's UI after the demo: the flow's graph, from the fetch to the insert, all green."""
 
 import base64
-import shutil
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from support.browser import ARTIFACTS, CHROMIUM, open_page
 from support.command_line import CommandLine, until
 
-ARTIFACTS = Path(__file__).parents[2] / ".artifacts"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
 BATCHES = [f"read_ticket[{start}:{start + 16}]" for start in range(0, 96, 16)]
 
 # Counts pixels of a PNG by their strongest colour; the graph's canvas is WebGL and cannot be read where it stands.
@@ -52,12 +44,8 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try:
-            yield browser.new_page(viewport={"width": 1600, "height": 1000})
-        finally:
-            browser.close()
+    with open_page() as page:
+        yield page
 
 
 def test_the_graph_leads_from_fetch_over_split_and_batches_to_the_insert_and_all_is_green(report, page):

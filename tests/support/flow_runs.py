@@ -16,6 +16,7 @@ DEADLINE_S = 30.0
 class Run:
     """What the server knows of a flow run."""
 
+    id: str
     state: str
     tasks: list[dict[str, Any]]
     nodes: dict[str, dict[str, Any]]
@@ -57,7 +58,7 @@ def known(api: str, run_id: str) -> Run:
             if (ended and len(graph["nodes"]) == len(tasks) and _steady(client, run_id, len(tasks))) or (
                 time.monotonic() > deadline
             ):
-                return Run(state, tasks, dict(graph["nodes"]))
+                return Run(run_id, state, tasks, dict(graph["nodes"]))
             time.sleep(0.2)
 
 

@@ -1,6 +1,7 @@
 """A Postgres server of the tests' own, where the programs are installed: a new cluster in a temporary folder.
 
-It listens on a Unix socket only, asks for a password, and need not survive a power cut.
+It listens on a Unix socket, and where a port is asked for on the loopback address, too; it asks for a password, and
+need not survive a power cut.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ def programs() -> Path | None:
 class Cluster:
     """A running server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self._folder = folder
+        self._port = port
         self._made = 0
 
     def url(self, database: str, *, password: str = PASSWORD) -> str:
         """The URL of a database, which need not exist."""
-        return f"postgresql://{_USER}:{password}@/{database}?host={self._folder}"
+        port = "" if self._port is None else f"&port={self._port}"
+        return f"postgresql://{_USER}:{password}@/{database}?host={self._folder}{port}"
 
     def new_database(self) -> str:
         """Makes an empty database; its URL."""
@@ -57,7 +60,7 @@ class Cluster:
 
 
 @contextmanager
-def running(programs: Path) -> Iterator[Cluster]:
+def running(programs: Path, port: int | None = None) -> Iterator[Cluster]:
     """A cluster from its making to its end."""
     folder = Path(tempfile.mkdtemp(prefix="conduit-pg-"))
     user = _unprivileged()
@@ -79,12 +82,14 @@ def running(programs: Path) -> Iterator[Cluster]:
             folder,
             "-F",
             "-c",
-            "listen_addresses=",
+            f"listen_addresses={'' if port is None else '127.0.0.1'}",
         ]
+        if port is not None:
+            command += ["-p", str(port)]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(command, stdout=log, stderr=log, **options)
         try:
-            cluster = Cluster(folder)
+            cluster = Cluster(folder, port)
             _wait(cluster, server, folder / "log")
             yield cluster
         finally:
