@@ -1,4 +1,7 @@
-"""The tables of the docs are what the code has: fields, defaults, errors, routes, metrics and versions."""
+"""The tables of the docs are what the code has: fields, defaults, routes, metrics and versions.
+
+Those of settings, commands and Conduit's errors are held by ``test_site`` and ``test_errors_page``.
+"""
 
 import ast
 import json
@@ -9,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from conduit import errors
 from conduit.lmlite import ModelConfig
 from conduit.lmlite.nodes.health import ReplicaHealth
 from conduit.lmlite.replicas.policies import PolicyName
 from conduit.lmlite.replicas.states import ReplicaState
-from conduit.settings import Settings, variables
 from gpu_server import errors as server_errors
 from gpu_server.api import app as app_module
 from gpu_server.engines import sglang, vllm
@@ -81,12 +82,6 @@ def test_the_servers_errors_are_all_there() -> None:
     assert told == refusals()
 
 
-def test_the_errors_of_an_lmlite_are_all_there() -> None:
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows(section(LMLITE, "Errors"))[1:]}
-    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.ModelError)]
-    assert told == {kind.__name__: kind.code for kind in kinds if kind is not errors.ModelError}
-
-
 def test_the_routes_are_all_there() -> None:
     source = ast.parse(Path(app_module.__file__).read_text())
     texts = [node.value for node in ast.walk(source) if isinstance(node, ast.Constant)]
@@ -116,20 +111,4 @@ def test_policies_states_and_versions_are_those_of_the_code() -> None:
         "sglang": sglang.PINNED_VERSION,
         "vllm": vllm.PINNED_VERSION,
         "openai": "",
-    }
-
-
-def test_every_setting_is_there_and_its_default_where_it_is_a_value() -> None:
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows(section(LMLITE, "Settings"))[1:]}
-    fields = {
-        variables(name)[0]: field
-        for name, field in Settings.model_fields.items()
-        if not name.startswith(("runpod_", "docker_", "ssh_"))  # their own pages have those
-    }
-    in_words = {name for name, field in fields.items() if field.default_factory} | {"CONDUIT_DB_URL"}
-    assert told.keys() == fields.keys()
-    assert {name: default for name, default in told.items() if name not in in_words} == {
-        name: "" if field.default is None else str(field.default)
-        for name, field in fields.items()
-        if name not in in_words
     }
