@@ -84,8 +84,13 @@ def own_data_folder(
     monkeypatch.setenv("CONDUIT_DATA_DIR", str(folder))
     monkeypatch.setenv("CONDUIT_PROJECT", str(folder))
     yield folder
-    if (folder / "conduit.db").exists():
-        from conduit.settings import Settings
-        from conduit.store import open_store
+    if (folder / "cache").exists():
+        from conduit.dataflow.caching import close
 
-        open_store(Settings(data_dir=folder)).close()
+        close()
+    if (folder / "conduit.db").exists():
+        from conduit.store import opening
+
+        for (url, *_), store in tuple(opening._open.items()):
+            if str(folder) in url:
+                store.close()

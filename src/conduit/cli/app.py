@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from conduit.cli.cache import cache_app
 from conduit.cli.render import AsJson
+from conduit.cli.runs import runs_app
 
 app = typer.Typer(
     name="conduit",
@@ -108,6 +110,28 @@ def serve(
         tls_key=tls_key,
         as_json=as_json,
     )
+
+
+@app.command()
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE[:FLOW]...", help="Python files with flows, or one flow of each."),
+    ],
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="End with code 1 for warnings, too.")] = False,
+    time_limit: Annotated[
+        float, typer.Option(min=1, max=3600, metavar="SECONDS", help="For each file, its import included.")
+    ] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Check flows before anything runs: types along the flow, blocks, models, memory. Starts nothing, asks nobody.
+
+    Exit codes: 0 no errors, 1 errors found, 2 a file could not be checked.
+    """
+    from conduit.cli import check as room
+
+    room.run(targets, strict=strict, time_limit_s=time_limit, as_json=as_json)
 
 
 @app.command()
@@ -212,6 +236,9 @@ def version(*, as_json: AsJson = False) -> None:
 
     room.run(as_json=as_json)
 
+
+app.add_typer(cache_app, name="cache")
+app.add_typer(runs_app, name="runs")
 
 sim_app = typer.Typer(help="Stand-ins for providers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(sim_app, name="sim")

@@ -1,6 +1,7 @@
 """The demo's report counts what the run log says, and shows text as it is."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -37,7 +38,7 @@ def recorded(settings, folder, *, tickets, calls):
     for number in range(calls):
         store.log_call(
             ModelCall(
-                started_at=float(number),
+                started_at=time.time() - calls + number,
                 model_id="m",
                 flow_run_id="f1",
                 prompt_tokens=10,
@@ -47,7 +48,8 @@ def recorded(settings, folder, *, tickets, calls):
                 attempts=2 if number == 0 else 1,
             )
         )
-    store.log_call(ModelCall(started_at=99.0, model_id="m", flow_run_id="another", prompt_tokens=1000))
+    another = ModelCall(started_at=time.time(), model_id="m", flow_run_id="another", prompt_tokens=1000)
+    store.log_call(another)
     return database
 
 
