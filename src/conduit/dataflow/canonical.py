@@ -89,11 +89,15 @@ class Codec:
             back = self.load(data)
         except Exception as error:
             # A user's type may raise anything here; none of it is the call's fault.
-            raise Unwritable(f"{type(error).__name__}: {error}".split("\n")[0]) from error
-        try:
-            same = _same(value, back)
-        except Exception as error:
-            raise Unwritable(f"it cannot be compared: {type(error).__name__}: {error}") from error
+            why = f"{type(error).__name__}: {error}".split("\n")[0]
+        else:
+            try:
+                same, why = _same(value, back), ""
+            except Exception as error:
+                why = f"it cannot be compared: {type(error).__name__}: {error}"
+        # Not from what the type raised: of pydantic's own some cannot be pickled, and this goes to other processes.
+        if why:
+            raise Unwritable(why)
         if not same:
             raise Unwritable(f"its JSON is read back as {type(back).__name__}, and not equal")
         return data
