@@ -10,7 +10,7 @@ from conduit.dataflow.check import Finding, importing, reading
 from conduit.dataflow.check.source import Source
 
 SUPPORT = Path(__file__).parent
-FAULTS = sorted((SUPPORT / "wiring_faults").glob("*.py"))
+FAULTS = sorted(path for path in (SUPPORT / "wiring_faults").glob("*.py") if path.stem != "desk")
 SOUND = sorted((SUPPORT / "sound_flows").glob("*.py"))
 FLOWS = [
     *sorted((SUPPORT.parents[1] / "flows").glob("*.py")),
