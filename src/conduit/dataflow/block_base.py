@@ -40,6 +40,7 @@ class BlockBase:
     uncached = _Uncached()
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         BlockBase.kinds.append(cls)
 
     def __init__(
@@ -98,7 +99,8 @@ class BlockBase:
             )
         return futures.in_thread(lambda: calls.full(self, args, kwargs), self.options.name)
 
-    def _mapped(self, work: mapping.Job) -> Any:
+    def _mapped(self, items: Any, same: dict[str, Any], **options: Any) -> Any:
+        work = mapping.job(self, items, same, **options)
         if self.definition.kind in (Kind.ASYNC, Kind.ASYNC_GENERATOR):
             return bridge().amap(self, work) if flow_run_id() is not None else mapping.run_async(self, work)
         return bridge().map(self, work) if flow_run_id() is not None else mapping.run(self, work)

@@ -6,24 +6,21 @@ give the values alone, without the partial ones.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
-from conduit.dataflow import calls, mapping
-from conduit.dataflow.block_base import BlockBase, bridge
-from conduit.dataflow.futures import BlockFuture
+from conduit.dataflow import calls
+from conduit.dataflow.block_base import bridge
 from conduit.dataflow.inside import flow_run_id
-from conduit.dataflow.ledger import Ledger
-from conduit.dataflow.mapping import BATCH, Errors, ItemFailure, StoredResults
+from conduit.dataflow.mappable import AsyncMappable, Mappable
 from conduit.mdl import Partial
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
-S = TypeVar("S")
 R = TypeVar("R")
 
 
-class StreamBlock(BlockBase, Generic[P, R]):
+class StreamBlock(Mappable[P, R]):
     """A block that a model answers with a stream."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Generator[Partial[R] | R, None, None]:
@@ -47,109 +44,8 @@ class StreamBlock(BlockBase, Generic[P, R]):
         """The model's stream without validated arguments."""
         return self.definition.raw
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> BlockFuture[R]:
-        """Starts the call elsewhere; the future gives the stream's last event, the value."""
-        return self._submitted(self.bound + args, kwargs)
 
-    @overload
-    def map(
-        self: StreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["raise", "finish"] = ...,
-        ledger: Ledger | str | None = ...,
-        **same: Any,
-    ) -> list[R]: ...
-    @overload
-    def map(
-        self: StreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["collect"],
-        ledger: Ledger | str | None = ...,
-        **same: Any,
-    ) -> list[R | ItemFailure]: ...
-    def map(
-        self,
-        items: Any,
-        *,
-        batch: int = BATCH,
-        batch_tokens: int | None = None,
-        concurrency: int | None = None,
-        errors: Errors = "raise",
-        ledger: Ledger | str | None = None,
-        **same: Any,
-    ) -> list[Any]:
-        """See ``FunctionBlock.map``; the results are the values."""
-        work = mapping.job(
-            self,
-            items,
-            same,
-            batch=batch,
-            batch_tokens=batch_tokens,
-            concurrency=concurrency,
-            errors=errors,
-            ledger=ledger,
-        )
-        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
-
-    @overload
-    def map_stored(
-        self: StreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        ledger: Ledger | str,
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["raise", "finish"] = ...,
-        **same: Any,
-    ) -> StoredResults[R]: ...
-    @overload
-    def map_stored(
-        self: StreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        ledger: Ledger | str,
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["collect"],
-        **same: Any,
-    ) -> StoredResults[R | ItemFailure]: ...
-    def map_stored(
-        self,
-        items: Any,
-        ledger: Ledger | str,
-        *,
-        batch: int = BATCH,
-        batch_tokens: int | None = None,
-        concurrency: int | None = None,
-        errors: Errors = "raise",
-        **same: Any,
-    ) -> StoredResults[Any]:
-        """See ``FunctionBlock.map_stored``."""
-        work = mapping.job(
-            self,
-            items,
-            same,
-            batch=batch,
-            batch_tokens=batch_tokens,
-            concurrency=concurrency,
-            errors=errors,
-            ledger=ledger,
-            stored=True,
-        )
-        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
-
-
-class AsyncStreamBlock(BlockBase, Generic[P, R]):
+class AsyncStreamBlock(AsyncMappable[P, R]):
     """A block that a model answers with a stream for ``async for``."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Partial[R] | R, None]:
@@ -172,104 +68,3 @@ class AsyncStreamBlock(BlockBase, Generic[P, R]):
     def raw(self) -> Callable[P, AsyncIterator[Partial[R] | R]]:
         """The model's stream without validated arguments."""
         return self.definition.raw
-
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> BlockFuture[R]:
-        """Starts the call elsewhere; the future gives the stream's last event, the value."""
-        return self._submitted(self.bound + args, kwargs)
-
-    @overload
-    def map(
-        self: AsyncStreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["raise", "finish"] = ...,
-        ledger: Ledger | str | None = ...,
-        **same: Any,
-    ) -> Coroutine[Any, Any, list[R]]: ...
-    @overload
-    def map(
-        self: AsyncStreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["collect"],
-        ledger: Ledger | str | None = ...,
-        **same: Any,
-    ) -> Coroutine[Any, Any, list[R | ItemFailure]]: ...
-    def map(
-        self,
-        items: Any,
-        *,
-        batch: int = BATCH,
-        batch_tokens: int | None = None,
-        concurrency: int | None = None,
-        errors: Errors = "raise",
-        ledger: Ledger | str | None = None,
-        **same: Any,
-    ) -> Coroutine[Any, Any, list[Any]]:
-        """See ``StreamBlock.map``; to be awaited."""
-        work = mapping.job(
-            self,
-            items,
-            same,
-            batch=batch,
-            batch_tokens=batch_tokens,
-            concurrency=concurrency,
-            errors=errors,
-            ledger=ledger,
-        )
-        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
-
-    @overload
-    def map_stored(
-        self: AsyncStreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        ledger: Ledger | str,
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["raise", "finish"] = ...,
-        **same: Any,
-    ) -> Coroutine[Any, Any, StoredResults[R]]: ...
-    @overload
-    def map_stored(
-        self: AsyncStreamBlock[Concatenate[S, Q], R],
-        items: Iterable[S],
-        ledger: Ledger | str,
-        *,
-        batch: int = ...,
-        batch_tokens: int | None = ...,
-        concurrency: int | None = ...,
-        errors: Literal["collect"],
-        **same: Any,
-    ) -> Coroutine[Any, Any, StoredResults[R | ItemFailure]]: ...
-    def map_stored(
-        self,
-        items: Any,
-        ledger: Ledger | str,
-        *,
-        batch: int = BATCH,
-        batch_tokens: int | None = None,
-        concurrency: int | None = None,
-        errors: Errors = "raise",
-        **same: Any,
-    ) -> Coroutine[Any, Any, StoredResults[Any]]:
-        """See ``FunctionBlock.map_stored``; to be awaited."""
-        work = mapping.job(
-            self,
-            items,
-            same,
-            batch=batch,
-            batch_tokens=batch_tokens,
-            concurrency=concurrency,
-            errors=errors,
-            ledger=ledger,
-            stored=True,
-        )
-        return self._mapped(work)  # type: ignore[no-any-return] # by the block's kind
