@@ -32,10 +32,12 @@ class SshHost:
         known_hosts: File with its key.
         home: The home folder of those who connect.
         client_home: Where the key that it takes lies, as ``.ssh/id_ed25519``.
+        sessions: The most that it has of one connection when it starts (``sshd`` alone); 10 is OpenSSH's own limit.
     """
 
     def __init__(self, folder: Path, kind: str, variables: Mapping[str, str]):
         self.folder, self.kind = folder, kind
+        self.sessions = 10
         self.home, self.client_home = folder / "home", folder / "client"
         for made in (self.home, self.client_home / ".ssh"):
             made.mkdir(parents=True, mode=0o700)
@@ -108,6 +110,7 @@ class SshHost:
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.host_key}\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {self.authorized}\nStrictModes no\nPasswordAuthentication no\n"
             f"KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nSetEnv {variables}\n"
+            f"MaxSessions {self.sessions}\n"
         )
         return [SSHD, "-D", "-e", "-f", str(config)]
 

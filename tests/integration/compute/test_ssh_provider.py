@@ -106,6 +106,18 @@ async def status(url: str, path: str = "/live") -> int | None:
         return None
 
 
+async def found_by_many(provider: SshProvider, view: NodeView) -> list[str]:
+    seen = []
+
+    async def ask() -> None:
+        seen.append(await provider.get(view.node_id, view.handle))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(25):
+            group.start_soon(ask)
+    return [one.node_id for one in seen if one]
+
+
 async def test_an_address_outlives_the_connection(tmp_path: Path, host: Host, make: Make):
     provider = make()
     url = await served(provider, await provider.create(spec(tmp_path)))
@@ -161,15 +173,17 @@ async def test_a_node_outlives_its_connection_and_is_detached(tmp_path: Path, ho
 async def test_many_may_ask_at_once(tmp_path: Path, make: Make):
     provider = make()
     view = await provider.create(spec(tmp_path))
-    seen = []
+    assert await found_by_many(provider, view) == [view.node_id] * 25
 
-    async def ask() -> None:
-        seen.append(await provider.get(view.node_id, view.handle))
 
-    async with anyio.create_task_group() as group:
-        for _ in range(25):
-            group.start_soon(ask)
-    assert [one.node_id for one in seen if one] == [view.node_id] * 25
+@pytest.mark.skipif(SSHD is None, reason="asyncssh's server refuses no session")
+async def test_many_may_ask_a_host_of_one_session(tmp_path: Path, host: Host, make: Make):
+    host.stop()
+    host.sessions = 1
+    host.start()
+    provider = make()
+    view = await provider.create(spec(tmp_path))
+    assert await found_by_many(provider, view) == [view.node_id] * 25
 
 
 async def test_no_secret_lies_on_the_host(tmp_path: Path, host: Host, make: Make):

@@ -32,8 +32,10 @@ _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 64 * 1024
 _KEEPALIVE_S = 15
 _CLOSE_S = 5.0
-# OpenSSH's server refuses the eleventh command at a time of one connection (MaxSessions); ports do not count.
-_SESSIONS = 8
+# OpenSSH's server refuses the eleventh session of a connection (MaxSessions), and one that has ended counts until
+# the server has read that we closed it, too: half of the ten may be such. Ports do not count.
+_SESSIONS = 5
+_ASK_AGAIN_S = 0.05
 
 
 class Line:
@@ -91,7 +93,7 @@ class Line:
         ssh, connection = _asyncssh(), await self.reach()
         try:
             async with asyncio.timeout(timeout_s), self._sessions:
-                done = await connection.run(f"{self._host.python} -", input=program, check=False)
+                done = await self._done(connection, program)
         except (ssh.Error, OSError, TimeoutError) as error:
             # What hangs now would hang the next request, too. What it carries for replicas may yet go on.
             self._retire(connection)
@@ -107,6 +109,19 @@ class Line:
                 hint='Python 3.9 or later is needed there; name it in CONDUIT_SSH_HOSTS: {"host", "python"}.',
             )
         return str(done.stdout)
+
+    async def _done(
+        self, connection: asyncssh.SSHClientConnection, program: str
+    ) -> asyncssh.SSHCompletedProcess:
+        """What the program did; where the host refused it a session nothing has begun, so it is asked again."""
+        ssh = _asyncssh()
+        while True:
+            try:
+                return await connection.run(f"{self._host.python} -", input=program, check=False)
+            except ssh.ChannelOpenError as error:
+                if connection.is_closed() or error.code == ssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN_S)
 
     async def tunnel(self, node_id: str, port: int) -> int:
         """A port of this machine's loopback that leads to the port of the host's loopback."""
