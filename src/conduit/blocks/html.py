@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from conduit.blocks.optional import require
 from conduit.dataflow import block
 from conduit.errors import BlockInputError
+from conduit.optional import require
 
 MAX_CHARACTERS = 64 * 1024 * 1024
 _UNSEEN = frozenset(
@@ -39,7 +39,7 @@ def html_to_text(html: str, *, select: str | None = None, links: bool = False) -
         MissingDependency: The extra ``html`` is not installed.
         BlockInputError: ``select`` is no selector, or the page is too large.
     """
-    lexbor = require("selectolax.lexbor", extra="html", block="html_to_text")
+    lexbor = require("selectolax.lexbor", extra="html", user="html_to_text")
     if len(html) > MAX_CHARACTERS:
         raise BlockInputError(
             f"The page has {len(html)} characters; the limit is {MAX_CHARACTERS}",

@@ -20,7 +20,6 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 
 from conduit.blocks.columns import Column, columns_for, encoded
-from conduit.blocks.optional import require
 from conduit.blocks.records import InsertResult, Parameters, named_rows, typed_rows
 from conduit.blocks.shapes import ListShape, ScalarShape, Shape, quoted
 from conduit.blocks.signatures import ServerQueryBlock, shown
@@ -28,6 +27,7 @@ from conduit.blocks.sqlite import ExecuteResult
 from conduit.blocks.taking_part import known
 from conduit.dataflow import block, transactions
 from conduit.errors import DatabaseLocked, SqlError
+from conduit.optional import require
 
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
@@ -200,7 +200,7 @@ class _Target:
     """Where a statement runs, and how that may be shown."""
 
     def __init__(self, database: str | SecretStr, statement: str, timeout_s: float) -> None:
-        self.psycopg = require("psycopg", extra="postgres", block="A postgres block")
+        self.psycopg = require("psycopg", extra="postgres", user="A postgres block")
         self.statement, self.timeout_s = statement, timeout_s
         if timeout_s <= 0:
             raise SqlError(f"timeout_s={timeout_s:g}", hint="It is above 0.", statement=statement)

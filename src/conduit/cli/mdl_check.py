@@ -16,9 +16,9 @@ from rich.text import Text
 
 from conduit import mdl
 from conduit.cli.mdl_source import Source, find_all
-from conduit.cli.optional import require
 from conduit.cli.render import command
 from conduit.errors import SchemaUnsupported
+from conduit.optional import require
 
 TIME_LIMIT_S = 5.0
 
@@ -45,7 +45,7 @@ class Checked:
 def run(target: str, *, as_json: bool) -> None:
     """Lowers and compiles each schema with llguidance; code 1 when one of them does not."""
     with command(as_json=as_json) as screen:
-        require("llguidance", extra="grammar", to="compile a schema")
+        require("llguidance", extra="grammar", user="Compiling a schema")
         sources = find_all(target)
         with screen.progress.status("Compiling …"):
             results = [_check(source) for source in sources]

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from conduit.cli.optional import require
+from conduit.optional import require
 
 
 class _Bytes:
@@ -27,7 +27,7 @@ class _Bytes:
 
 def main() -> None:
     """Compiles and reports."""
-    llguidance = require("llguidance", extra="grammar", to="compile a schema")
+    llguidance = require("llguidance", extra="grammar", user="Compiling a schema")
     tokenizer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Bytes()))
     schema = sys.stdin.read()
     begun = time.perf_counter()

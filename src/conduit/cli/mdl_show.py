@@ -12,10 +12,10 @@ from rich.console import Console
 
 from conduit import mdl
 from conduit.cli.mdl_source import Source, find
-from conduit.cli.optional import require
 from conduit.cli.render import Screen, command, table
 from conduit.errors import FileError, MissingDependency, SchemaUnsupported
 from conduit.mdl.lowering import Engine
+from conduit.optional import require
 
 _TINY = "conduit/tiny"
 
@@ -57,7 +57,7 @@ def _said(source: Source) -> dict[str, Any]:
 def _count(source: Source, where: str | None, screen: Screen) -> dict[str, Any] | None:
     """Tokens of what is static: the system message, or the type's text."""
     try:
-        tokenizers = require("tokenizers", extra="grammar", to="count tokens")
+        tokenizers = require("tokenizers", extra="grammar", user="Counting tokens")
     except MissingDependency as error:
         if where is not None:
             raise

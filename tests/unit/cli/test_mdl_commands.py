@@ -198,7 +198,8 @@ def test_a_missing_part_is_named_with_how_to_get_it(file, monkeypatch, package, 
     monkeypatch.setitem(sys.modules, package, None)
     result = run(*(argument.format(file=file) for argument in arguments))
     assert result.exit_code == 1
-    assert 'pip install "conduit-dataflow[grammar]"' in result.stderr
+    assert f"needs the package {package}" in result.stderr
+    assert "pip install 'conduit-dataflow[grammar]'" in result.stderr
 
 
 def test_without_a_tokenizer_package_the_rest_is_shown(file, monkeypatch):

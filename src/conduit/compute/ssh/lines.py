@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from conduit.errors import AmbiguousAnswer, MissingDependency, ProviderUnauthorized, ProviderUnavailable
+from conduit.errors import AmbiguousAnswer, ProviderUnauthorized, ProviderUnavailable
+from conduit.optional import require
 
 if TYPE_CHECKING:
     import asyncssh
@@ -219,15 +220,8 @@ async def _pump(reader: Any, writer: Any) -> None:
 
 
 def _asyncssh() -> ModuleType:
-    try:
-        import asyncssh
-    except ImportError as error:
-        raise MissingDependency(
-            "compute_provider='ssh' needs the package asyncssh, which is not installed.",
-            hint="pip install 'conduit-dataflow[ssh]'",
-            package="asyncssh",
-        ) from error
-    return asyncssh
+    found: ModuleType = require("asyncssh", extra="ssh", user="compute_provider='ssh'")
+    return found
 
 
 def address(host: str) -> dict[str, Any]:
