@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -27,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_MARK] = uuid.uuid4().hex
     # For fixtures that outlive a test; each test gets a folder of its own on top.
     os.environ["CONDUIT_DATA_DIR"] = os.environ["CONDUIT_PROJECT"] = tempfile.mkdtemp(prefix="conduit-tests-")
+    # A shell has its background jobs ignore Ctrl-C, and all that they start: tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
