@@ -17,7 +17,7 @@ from conduit import compute, provisioning
 from conduit.compute import Offering
 from conduit.provisioning import Candidate, Site, Terms
 from conduit.settings import Settings
-from conduit.store import declarations, leases, processes
+from conduit.store import NodeState, declarations, leases, processes
 from support.faulty_provider import FaultyProvider
 
 OFFERINGS = (
@@ -88,6 +88,20 @@ class Mortal:
         return asynchronous if inspect.iscoroutinefunction(method) else synchronous
 
 
+class Records(Mortal):
+    """A controller's way to the store; it keeps which nodes that controller was the first to give up."""
+
+    def __init__(self, store, life: Life) -> None:
+        super().__init__(store, life)
+        self.given_up: set[str] = set()
+
+    def transition(self, node_id, state, **more):
+        before = self._target.node(node_id)
+        if state is NodeState.TERMINATING and before is not None and before.state is not state:
+            self.given_up.add(node_id)
+        return self._steps(self._target.transition)(node_id, state, **more)
+
+
 @contextmanager
 def processes_by_name():
     """Has the records tell processes apart by the controller that runs, and know the dead ones."""
@@ -107,15 +121,17 @@ class Controller:
     Attributes:
         name: By which the cloud knows who asked.
         life: Its steps, and its end.
+        records: Its way to the store.
         site: Its records and provider.
     """
 
     def __init__(self, name, store, cloud, owner, *, tmp_path, project="p", **caps) -> None:
         self.name, self.life = name, Life()
+        self.records = Records(store, self.life)
         settings = Settings(data_dir=tmp_path, project=project)
         self.site = Site(
             settings,
-            Mortal(store, self.life),
+            self.records,
             Mortal(FaultyProvider(cloud, name=name, **caps), self.life),
             owner,
         )
