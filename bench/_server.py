@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,6 @@ import httpx
 import psutil
 
 TOKEN: Final = "a-token-for-benchmarks"
-_DEADLINE_S: Final = 120.0
 
 
 class Server:
@@ -42,8 +41,8 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, models: list[dict[str, Any]]) -> Iterator[Server]:
-    """Runs a server for as long as the block; `folder` gets its files."""
+def serving(folder: Path, models: list[dict[str, Any]], ready_s: float = 120.0) -> Iterator[Server]:
+    """Runs a server for as long as the block; `folder` gets its files, and `ready_s` is how long it may start."""
     announce, config = folder / "announce.json", folder / "config.json"
     config.write_text(json.dumps({"announce": str(announce), "models": models}))
     process = subprocess.Popen(
@@ -52,20 +51,21 @@ def serving(folder: Path, models: list[dict[str, Any]]) -> Iterator[Server]:
         stdin=subprocess.DEVNULL,
     )
     try:
-        yield Server(process, _until_ready(process, announce))
+        yield Server(process, _until_ready(process, announce, ready_s))
     finally:
         process.terminate()
         process.wait(30)
         announce.unlink(missing_ok=True)
 
 
-def _until_ready(process: subprocess.Popen[bytes], announce: Path) -> str:
-    deadline = time.monotonic() + _DEADLINE_S
+def _until_ready(process: subprocess.Popen[bytes], announce: Path, ready_s: float) -> str:
+    deadline = time.monotonic() + ready_s
     while time.monotonic() < deadline and process.poll() is None:
         if announce.exists():
             at = json.loads(announce.read_text())
             url = f"http://{at['host']}:{at['port']}"
-            if httpx.get(f"{url}/ready", headers={"authorization": f"Bearer {TOKEN}"}).is_success:
-                return url
+            with suppress(httpx.TransportError):  # it is about to end
+                if httpx.get(f"{url}/ready", headers={"authorization": f"Bearer {TOKEN}"}).is_success:
+                    return url
         time.sleep(0.05)
-    raise SystemExit(f"the server is not ready after {_DEADLINE_S:g} s (exit code {process.poll()})")
+    raise SystemExit(f"the server is not ready after {ready_s:g} s (exit code {process.poll()})")

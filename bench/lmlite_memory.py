@@ -8,6 +8,8 @@ run twice when its batch changes.
 Beside it stands what transformers takes on torch's CPU build: one process that loads the same folder in f32 and
 generates 64 answers of as many tokens in one batch, without any server around it. It is no part of the bars. vLLM
 is not measured: its package for the CPU needs corrections by hand.
+
+On a machine with an NVIDIA GPU what SGLang and vLLM take of it is held against the plan: `_gpu_memory.py`.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ from _server import Server, serving
 from _transformers import transformers_memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
+from _gpu_memory import on_gpu
+
 import random_weights
 
 ONE_BAR_MB, FURTHER_BAR_MB, LOAD_BAR_MB = 150.0, 120.0, 350.0
+GPU_OFF_BAR, GPU_BESIDE_BAR_MB = 0.05, 2000.0
 REQUESTS, TOKENS, BURSTS = 100, 64, 3
 CONCURRENCY = 64
 MB: Final = 1e6
@@ -124,6 +129,7 @@ def main() -> None:
                     peak.end()
                     print(f"after {REQUESTS} concurrent: " + "; ".join(settled(server).by_process))
         peer = transformers_memory(model, sequences=CONCURRENCY, tokens=TOKENS, batches=BURSTS)
+        gpu = on_gpu(folder, lambda server: asyncio.run(load(server)))
     one = (idle[1].rss - weights) / MB
     further = ((idle[3].rss - idle[1].rss) / 2 - weights) / MB
     rss, pss = ((peaked - weights) / MB for peaked in (peak.rss, peak.pss))
@@ -151,7 +157,9 @@ def main() -> None:
         one,
         ONE_BAR_MB,
         "lower",
-        ok=further <= FURTHER_BAR_MB and rss <= LOAD_BAR_MB,
+        ok=further <= FURTHER_BAR_MB
+        and rss <= LOAD_BAR_MB
+        and all(abs(each.off) <= GPU_OFF_BAR and each.beside / MB <= GPU_BESIDE_BAR_MB for each in gpu),
         further_model_mb=round(further, 1),
         further_model_bar_mb=FURTHER_BAR_MB,
         under_load_pss_mb=round(pss, 1),
@@ -159,6 +167,10 @@ def main() -> None:
         under_load_bar_mb=LOAD_BAR_MB,
         idle_pss_mb=None if idle[1].pss is None else round(idle[1].pss / MB, 1),
         **peer_mb,
+        on_gpu=[
+            {"engine": each.engine, "off": round(each.off, 3), "beside_mb": round(each.beside / MB)}
+            for each in gpu
+        ],
     )
 
 
