@@ -6,6 +6,7 @@ below it. This module reads signatures; it runs no block.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -46,6 +47,13 @@ class Kind(Enum):
     ASYNC_GENERATOR = "async generator"
 
 
+def bare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a ``functools.partial`` calls in the end; anything else as it is."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
 def kind_of(function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> Kind:
     """The kind of a function; one that returns an iterator without ``yield`` is a generator as well.
 
@@ -77,6 +85,7 @@ def outer_type(
         names: Local names where it was defined.
         alias: Gives an alias itself and not what it stands for.
     """
+    function = bare(function)
     annotation = getattr(function, "__annotations__", {}).get("return")
     if isinstance(annotation, str):
         first, *rest = annotation.split("[")[0].strip().split(".")
@@ -140,8 +149,9 @@ class Contract:
         Raises:
             BlockDefinitionError: They name what does not exist.
         """
-        # An object that can be called has its annotations on its class.
-        function = self.function if inspect.isroutine(self.function) else type(self.function).__call__
+        function = bare(self.function)
+        if not inspect.isroutine(function):
+            function = type(function).__call__  # an object that can be called has its annotations there
         has_closure = inspect.isfunction(function) or inspect.ismethod(function)
         closure = inspect.getclosurevars(function).nonlocals if has_closure else {}
         try:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import ValidationError
 
-from conduit.dataflow.contract import Contract, Kind, kind_of
+from conduit.dataflow.contract import Contract, Kind, bare, kind_of
 from conduit.dataflow.limits import within, within_async
 from conduit.dataflow.options import Options
 
@@ -123,7 +123,7 @@ class FunctionDefinition:
 
     def __init__(self, function: Callable[..., Any], names: dict[str, Any] | None = None) -> None:
         self.function = self.raw = function
-        self.name: str = getattr(function, "__name__", type(function).__name__)
+        self.name: str = getattr(bare(function), "__name__", type(function).__name__)
         self.kind = kind_of(function, names)
         self.contract = Contract(function, self.name, self.kind, names)
         self.invoke: Callable[[tuple[Any, ...], dict[str, Any]], Any] = {

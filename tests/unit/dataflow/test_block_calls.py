@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -392,6 +393,24 @@ def test_a_call_outside_a_flow_does_not_import_prefect() -> None:
         "assert 'prefect' not in sys.modules, 'prefect was imported'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=50)
+
+
+def test_a_partial_function_is_a_block_of_what_is_left() -> None:
+    def add(number: int, plus: "int") -> int:
+        return number + plus
+
+    async def wait(number: int, *, plus: int) -> int:
+        return number + plus
+
+    def count(start: int, end: int) -> Iterator[int]:
+        return iter(range(start, end))
+
+    three_more = block(partial(partial(add), plus=3))
+    assert (three_more.options.name, three_more("4"), three_more.map([1, 2])) == ("add", 7, [4, 5])  # type: ignore[arg-type]
+    assert asyncio.run(block(partial(wait, plus=1))(2)) == 3
+    assert list(block(partial(count, 1))(3)) == [1, 2]
+    with pytest.raises(BlockInputError):
+        three_more("many")  # type: ignore[arg-type]
 
 
 def test_an_object_that_can_be_called_is_a_block() -> None:
