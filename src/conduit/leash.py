@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 
@@ -56,17 +56,18 @@ class Leash:
 _leashes: ContextVar[tuple[Leash, ...]] = ContextVar("conduit_leashes", default=())
 
 
-@contextmanager
-def held(cancel: Callable[[], object]) -> Iterator[None]:
+def held(cancel: Callable[[], object]) -> AbstractContextManager[None]:
     """Holds a call that waits within on the leashes that are on.
 
     Raises:
         asyncio.CancelledError: One of them was cut. It is no ``Exception``, so it passes retries and maps.
     """
     leashes = _leashes.get()
-    if not leashes:
-        yield
-        return
+    return _held(leashes, cancel) if leashes else nullcontext()
+
+
+@contextmanager
+def _held(leashes: tuple[Leash, ...], cancel: Callable[[], object]) -> Iterator[None]:
     key = object()
     try:
         for leash in leashes:

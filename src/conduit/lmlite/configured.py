@@ -179,7 +179,9 @@ class Configured:
     def _wait(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
         return portal().call(function, *arguments)
 
-    async def _await(self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any) -> T:
+    def _await(
+        self, function: Callable[..., Coroutine[Any, Any, T]], *arguments: Any
+    ) -> Coroutine[Any, Any, T]:
         if substitute.current() is not None:
-            return await function(*arguments)  # a substitute may use what belongs to the caller's loop
-        return await portal().acall(function, *arguments)
+            return function(*arguments)  # a substitute may use what belongs to the caller's loop
+        return portal().acall(function, *arguments)

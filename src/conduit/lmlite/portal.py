@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from conduit import leash
 from conduit.errors import ConduitError
+from conduit.lmlite.crossing import Crossings
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Portal:
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
+        self._crossings: Crossings
         self._started = threading.Event()
         # A daemon: a sync call that never returns must not keep the process; `close` runs at exit all the same.
         self._thread = threading.Thread(target=self._run, name="conduit-portal", daemon=True)
@@ -43,6 +45,7 @@ class Portal:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._crossings = Crossings(self._loop)
         self._started.set()
         await self._stop.wait()
         for closer in reversed(self._closers):
@@ -94,9 +97,7 @@ class Portal:
         if asyncio.get_running_loop() is self._loop:
             return await function(*args)
         leash.check()
-        future = self.submit(function, *args)
-        with leash.held(future.cancel):
-            return await asyncio.wrap_future(future)
+        return await self._crossings.call(function(*args))
 
     def close(self) -> None:
         """Cancels what still runs, closes connections and ends the thread."""

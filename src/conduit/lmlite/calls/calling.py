@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import count
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import anyio
@@ -99,25 +99,24 @@ class Caller:
         await before.leave(drain_s=self._settings.request_timeout_s, stays=before.key == after.key)
         await left.provider.aclose()
 
-    async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> Reply[str]:
+    def text(
+        self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None
+    ) -> Coroutine[Any, Any, Reply[str]]:
         """The answer's text; its pieces also go to ``emit`` as they come."""
-        return await self._metered(request, lambda meter: self._text(request, timeout_s, emit, meter))
+        return self._metered(self._text, Meter(request), timeout_s, emit)
 
-    async def value(
+    def value(
         self,
         prompt: mdl.Prompt[T],
         request: LMRequest,
         timeout_s: float | None,
         emit: EmitOfAttempt | None = None,
-    ) -> Reply[T]:
+    ) -> Coroutine[Any, Any, Reply[T]]:
         """The answer as a value of the prompt's type; the pieces of each attempt also go to ``emit``."""
-        return await self._metered(
-            request, lambda meter: self._value(prompt, request, timeout_s, emit, meter)
-        )
+        return self._metered(self._value, Meter(request), timeout_s, emit, prompt)
 
-    async def _text(
-        self, request: LMRequest, timeout_s: float | None, emit: Emit | None, meter: Meter
-    ) -> Reply[str]:
+    async def _text(self, meter: Meter, timeout_s: float | None, emit: Emit | None) -> Reply[str]:
+        request = meter.request
         await self.ready()
         limit_s = timeout_s or self._settings.request_timeout_s
         passed = None if emit is None else ThinkingFilter(emit)
@@ -136,13 +135,9 @@ class Caller:
         return Reply(answer.text, answer.reasoning, (), meter.attempts, answer.finish_reason)
 
     async def _value(
-        self,
-        prompt: mdl.Prompt[T],
-        request: LMRequest,
-        timeout_s: float | None,
-        emit: EmitOfAttempt | None,
-        meter: Meter,
+        self, meter: Meter, timeout_s: float | None, emit: EmitOfAttempt | None, prompt: mdl.Prompt[T]
     ) -> Reply[T]:
+        request = meter.request
         await self.ready()  # before the clock starts: a cold start has its own deadline
         limit_s = timeout_s or self._settings.request_timeout_s
         deadline = time.monotonic() + limit_s
@@ -180,20 +175,19 @@ class Caller:
             await self.ready_pool()
 
     async def _send(self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None) -> LMReply:
-        async def send(emit: Emit | None) -> LMReply:
-            fake = substitute.current()
-            if fake is None:
-                return await self._send_to_replica(request, timeout_s, emit, meter)
-            return await _send_to_substitute(fake, request, timeout_s, emit)
-
+        send = partial(self._send_on, request, timeout_s, meter)
         with meter.attempt():
-            reply = await substitute.heard(request, emit, send)
+            reply = await substitute.past_listeners(request, send)(emit)
         meter.answered(reply)
         return reply
 
-    async def _send_to_replica(
-        self, request: LMRequest, timeout_s: float, emit: Emit | None, meter: Meter
+    async def _send_on(
+        self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None
     ) -> LMReply:
+        """To the substitute in force, or to a replica."""
+        fake = substitute.current()
+        if fake is not None:
+            return await _send_to_substitute(fake, request, timeout_s, emit)
         pool, client = await self.ready_pool(), _client(portal())
         send = partial(dispatch, client=client, request=request, emit=emit, spend=meter.spend)
         try:
@@ -239,14 +233,13 @@ class Caller:
                 hint="lm.up() starts it again.",
             )
 
-    async def _metered(self, request: LMRequest, work: Callable[[Meter], Awaitable[T]]) -> T:
-        meter, error_code = Meter(request), None
+    async def _metered(self, work: Callable[..., Awaitable[T]], meter: Meter, *args: Any) -> T:
+        model_id, error_code = meter.request.model_id, None
         with telemetry.span(
-            f"chat {request.model_id}",
-            **{"gen_ai.operation.name": "chat", "gen_ai.request.model": request.model_id},
+            f"chat {model_id}", **{"gen_ai.operation.name": "chat", "gen_ai.request.model": model_id}
         ) as span:
             try:
-                return await work(meter)
+                return await work(meter, *args)
             except BaseException as error:
                 error_code = code_of(error)
                 raise

@@ -108,11 +108,11 @@ def in_force() -> bool:
         return bool(_stack)
 
 
-async def heard(request: LMRequest, emit: Emit | None, send: Send) -> LMReply:
+def past_listeners(request: LMRequest, send: Send) -> Send:
     """Sends the request past the listeners that stand within the substitute in force."""
     for listener in _listeners():
         send = _past(listener, request, send)
-    return await send(emit)
+    return send
 
 
 def _listeners() -> list[Listener]:

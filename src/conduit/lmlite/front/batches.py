@@ -17,7 +17,7 @@ from conduit.lmlite.front.refusals import Refusal, Refused, refusal_of
 from conduit.lmlite.front.relay import Backend, copy, passed_on, separator_of
 from conduit.lmlite.front.reply import Reply
 from conduit.lmlite.replicas.answer import Answer, header, whole
-from conduit.lmlite.replicas.client import connection_errors
+from conduit.lmlite.replicas.client import ConnectionErrors
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.replicas.states import ReplicaState
 
@@ -80,7 +80,7 @@ class Batches:
         unless: int = 0,
     ) -> bool:
         """Whether the answer was handed on: not if its status is ``unless``."""
-        with connection_errors(replica, self._model_id):
+        with ConnectionErrors(replica, self._model_id):
             answer = await self._backend.transport.send(replica, method, path, headers, body)
             try:
                 if answer.status == unless:

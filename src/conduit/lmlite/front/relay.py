@@ -16,7 +16,7 @@ from conduit.errors import ConduitError, NoReplica, Overloaded
 from conduit.lmlite.front.refusals import Refused, refusal_of
 from conduit.lmlite.front.reply import Reply
 from conduit.lmlite.replicas.answer import Answer, ConnectionBroken, Header, header, whole
-from conduit.lmlite.replicas.client import connection_errors
+from conduit.lmlite.replicas.client import ConnectionErrors
 from conduit.lmlite.replicas.connections import Transport
 from conduit.lmlite.replicas.failover import with_failover
 from conduit.lmlite.replicas.hedging import claim
@@ -126,7 +126,7 @@ class _Passage:
         return self._reply.status != 0
 
     async def attempt(self, replica: Replica) -> None:
-        with connection_errors(replica, self.what.model_id):
+        with ConnectionErrors(replica, self.what.model_id):
             answer = await self._transport.send(replica, "POST", self._path, self._headers, self._body)
             try:
                 separator = separator_of(header(answer, b"content-type"))

@@ -180,11 +180,12 @@ class Arriving:
             self._paused = False
             self._transport.resume_reading()
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Done when more has come, or the connection has ended."""
         if self._broken is not None:
             raise self._broken
         self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        return self._waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

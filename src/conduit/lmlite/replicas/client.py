@@ -10,9 +10,10 @@ import json
 import math
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Any
 
 import anyio
@@ -91,7 +92,7 @@ class Client:
 
     async def complete(self, replica: Replica, request: LMRequest) -> LMReply:
         """Sends the request and waits for the whole answer."""
-        with connection_errors(replica, request.model_id):
+        with ConnectionErrors(replica, request.model_id):
             answer = await self._send(replica, request, stream=False)
             try:
                 content = await whole(answer)
@@ -123,15 +124,15 @@ class Client:
 
     async def _events(self, replica: Replica, request: LMRequest) -> AsyncGenerator[bytes, None]:
         """The data of each event before ``[DONE]``; an emitter's own errors never look like the connection's."""
-        with connection_errors(replica, request.model_id):
+        with ConnectionErrors(replica, request.model_id):
             answer = await self._send(replica, request, stream=True)
         try:
-            with connection_errors(replica, request.model_id):
+            with ConnectionErrors(replica, request.model_id):
                 if answer.status != 200:
                     raise _refused(answer, await whole(answer), replica, request)
             rest = b""
             while True:
-                with connection_errors(replica, request.model_id):
+                with ConnectionErrors(replica, request.model_id):
                     piece = await answer.piece()
                 *lines, rest = (rest + (piece or b"\n")).split(b"\n")
                 for line in lines:
@@ -197,7 +198,7 @@ class Client:
         finally:
             answer.close()
 
-    async def _send(self, replica: Replica, request: LMRequest, *, stream: bool) -> Answer:
+    def _send(self, replica: Replica, request: LMRequest, *, stream: bool) -> Coroutine[Any, Any, Answer]:
         headers = {
             "content-type": "application/json",
             "x-request-id": request.request_id,
@@ -205,7 +206,7 @@ class Client:
             **telemetry.trace_headers(),
         }
         body = json.dumps(_payload(request, stream=stream), separators=(",", ":")).encode()
-        return await self.transport.send(replica, "POST", "/v1/chat/completions", headers, body)
+        return self.transport.send(replica, "POST", "/v1/chat/completions", headers, body)
 
 
 def _loading(said: Mapping[str, Any]) -> Loading:
@@ -257,20 +258,28 @@ async def _end(answer: Answer) -> None:
         await whole(answer)
 
 
-@contextmanager
-def connection_errors(replica: Replica, model_id: str) -> Iterator[None]:
+class ConnectionErrors:
     """Raises what happens to a connection as ``NoReplica`` (the request was not sent) or ``ReplicaLost``."""
-    try:
-        yield
-    except ConnectFailed as error:
-        raise NoReplica(
-            f"Replica {replica.node_id} at {replica.url} takes no connection: {error}.",
-            hint=f"Its log: {replica.log}.",
-            model_id=model_id,
-            retry_after_s=_OWN_FAULT_PAUSE_S if error.own_fault else None,
-        ) from error
-    except ConnectionBroken as error:
-        raise _lost(replica, model_id, str(error)) from error
+
+    def __init__(self, replica: Replica, model_id: str) -> None:
+        self._replica, self._model_id = replica, model_id
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        match error:
+            case ConnectFailed():
+                raise NoReplica(
+                    f"Replica {self._replica.node_id} at {self._replica.url} takes no connection: {error}.",
+                    hint=f"Its log: {self._replica.log}.",
+                    model_id=self._model_id,
+                    retry_after_s=_OWN_FAULT_PAUSE_S if error.own_fault else None,
+                ) from error
+            case ConnectionBroken():
+                raise _lost(self._replica, self._model_id, str(error)) from error
 
 
 def _lost(replica: Replica, model_id: str, what: str) -> ReplicaLost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from conduit import telemetry
 from conduit.lmlite.replicas.client import Client
@@ -47,35 +48,41 @@ async def dispatch(
         NoReplica: None takes connections; the request has not been worked on.
         ModelError: A replica refused the request for good.
     """
-    handed_out = False
-
-    async def attempt(replica: Replica) -> LMReply:
-        with telemetry.span("attempt", **{"conduit.replica": replica.node_id}):
-            return await sent(replica)
-
-    async def sent(replica: Replica) -> LMReply:
-        if emit is None:
-            return await client.complete(replica, request)
-
-        async def hand_out(text: str) -> None:
-            nonlocal handed_out
-            await claim()
-            handed_out = True
-            pool.progressed(replica, request.model_id)
-            await emit(text)
-
-        return await client.stream(replica, request, hand_out)
-
+    sending = _Sending(pool, client, request, emit)
     reply, attempts = await with_failover(
         pool,
         routable(request, with_prefix=pool.by_prefix),
-        attempt,
+        sending.attempt,
         deadline=time.monotonic() + timeout_s,
-        begun=lambda: handed_out,
+        begun=sending.begun,
         hedge_after_s=pool.hedge_after_s,
         spend=spend,
     )
     return reply if attempts == 1 else replace(reply, attempts=attempts)
+
+
+class _Sending:
+    """One request's attempts, and whether one of them has handed anything out."""
+
+    def __init__(self, pool: Pool, client: Client, request: LMRequest, emit: Emit | None) -> None:
+        self._pool, self._client, self._request, self._emit = pool, client, request, emit
+        self._handed_out = False
+
+    def begun(self) -> bool:
+        return self._handed_out
+
+    async def attempt(self, replica: Replica) -> LMReply:
+        with telemetry.span("attempt", **{"conduit.replica": replica.node_id}):
+            if self._emit is None:
+                return await self._client.complete(replica, self._request)
+            hand_out = partial(self._hand_out, replica, self._emit)
+            return await self._client.stream(replica, self._request, hand_out)
+
+    async def _hand_out(self, replica: Replica, emit: Emit, text: str) -> None:
+        await claim()
+        self._handed_out = True
+        self._pool.progressed(replica, self._request.model_id)
+        await emit(text)
 
 
 def routable(request: LMRequest, *, with_prefix: bool) -> Routable:
