@@ -83,6 +83,7 @@ def test_eight_processes_find_whole_results_or_none_though_some_are_killed(own_d
             process.communicate()
     shelf = Shelf(folder, max_bytes)
     try:
+        shelf.put("0" * 64, "m:b0", b"")  # who was killed before it evicted leaves that to the next who puts
         assert sum(each.bytes for each in shelf.entries()) <= max_bytes
         assert not (folder / "index.damaged").exists()
         shelf.sweep(shelf._files.folders(), older_than_s=0)

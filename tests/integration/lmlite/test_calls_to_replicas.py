@@ -77,8 +77,9 @@ def test_sync_async_stream_and_batch_give_the_same_text(deploy):
 
         atext, apieces = asyncio.run(asynchronous())
         pieces = list(lm.stream(**call))
-        assert len(pieces) > 1
         assert {text, atext, "".join(pieces), "".join(apieces), *lm.batch([call] * 5)} == {text}
+        # A busy machine may hand out a short answer at once, and no long one.
+        assert len(list(lm.stream(messages=CHAT, max_tokens=300))) > 1
 
 
 def test_a_hundred_threads_on_two_replicas_get_a_hundred_typed_results(deploy):
