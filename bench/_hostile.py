@@ -224,14 +224,14 @@ def drawn_type(chance: Chance, depth: int = 3) -> Any:
     }
     typed_dict: Any = chance.choice((typing.TypedDict, typing_extensions.TypedDict))
     makers: Sequence[Callable[[], Any]] = (
-        lambda: list[inner[0]],  # type: ignore[valid-type]
-        lambda: set[inner[0]],  # type: ignore[valid-type]
-        lambda: dict[chance.choice((str, str, int, Size, float, inner[0])), inner[-1]],  # type: ignore[misc]
-        lambda: tuple[tuple(inner)],  # type: ignore[misc]
-        lambda: tuple[inner[0], ...],  # type: ignore[valid-type]
+        lambda: list[inner[0]],
+        lambda: set[inner[0]],
+        lambda: dict[chance.choice((str, str, int, Size, float, inner[0])), inner[-1]],
+        lambda: tuple[tuple(inner)],
+        lambda: tuple[inner[0], ...],
         lambda: Optional[inner[0]],  # noqa: UP045 # what is no class may have no operator
         lambda: Union[tuple(inner)],  # noqa: UP007 # as many as were drawn
-        lambda: Literal[tuple(chance.choices(("a", "b", 1, True, None, 'naïve "q"', "]", "#"), k=3))],  # type: ignore[misc]
+        lambda: Literal[tuple(chance.choices(("a", "b", 1, True, None, 'naïve "q"', "]", "#"), k=3))],
         lambda: Annotated[inner[0], Field(**limits)],
         lambda: Annotated[inner[0], chance.choice(("a doc", 'with "quotes" # and\nlines', ["unhashable"]))],
         lambda: dataclasses.make_dataclass("Made", [(f"f{i}", part) for i, part in enumerate(inner)]),

@@ -94,6 +94,7 @@ class Connection(HttpToolsProtocol):
         self._unsent, self._unsent_since = 0, 0.0
         self._rest_since: float | None = None
 
+    # Streams are all that a TCP server makes, so it takes no more than those.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or turn it away when there are too many."""
         super().connection_made(transport)

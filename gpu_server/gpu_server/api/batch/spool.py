@@ -16,7 +16,7 @@ class Spool:
     """Entries of bytes, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="gpu_server-batch-", buffering=0)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(prefix="gpu_server-batch-", buffering=0)  # noqa: SIM115 - the spool's own
         self._ends = array("Q")
 
     def __len__(self) -> int:

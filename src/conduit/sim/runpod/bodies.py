@@ -54,15 +54,15 @@ class Gpu(Body):
 
     id: str
     count: Annotated[int, Field(ge=1)] = 1
-    allowedCudaVersions: list[CudaVersion] | None = None  # noqa: N815 - the API's names
-    minCudaVersion: CudaVersion | None = None  # noqa: N815
+    allowedCudaVersions: list[CudaVersion] | None = None
+    minCudaVersion: CudaVersion | None = None
 
 
 class Cpu(Body):
     """CPUs of a pod."""
 
     id: Named
-    vcpuCount: Annotated[int, Field(ge=2)]  # noqa: N815
+    vcpuCount: Annotated[int, Field(ge=2)]
 
 
 class PersistentMount(Body):
@@ -75,7 +75,7 @@ class PersistentMount(Body):
 class NetworkMount(Body):
     """A network volume."""
 
-    volumeId: str  # noqa: N815
+    volumeId: str
     path: str
 
 
@@ -92,13 +92,13 @@ class CreatePod(Container):
     name: Named
     cloud: Cloud = "SECURE"
     cpu: Cpu | None = None
-    dataCenterIds: list[str] | None = None  # noqa: N815
-    globalNetworking: bool = False  # noqa: N815
+    dataCenterIds: list[str] | None = None
+    globalNetworking: bool = False
     gpu: Gpu | None = None
     mounts: Mounts | None = None
-    startJupyter: bool = False  # noqa: N815
-    startSsh: bool = False  # noqa: N815
-    templateId: Named | None = None  # noqa: N815
+    startJupyter: bool = False
+    startSsh: bool = False
+    templateId: Named | None = None
 
     @model_validator(mode="after")
     def _has_image(self) -> Self:
@@ -110,11 +110,11 @@ class CreatePod(Container):
 class UpdatePod(Container):
     """``PATCH /v2/pods/{id}``."""
 
-    globalNetworking: bool | None = None  # noqa: N815
+    globalNetworking: bool | None = None
     locked: bool | None = None
     mounts: Mounts | None = None
     name: Named | None = None
-    templateId: str | None = None  # noqa: N815
+    templateId: str | None = None
 
 
 class PodAction(Body):

@@ -30,13 +30,13 @@ class UpdateTemplate(Container):
     """``PATCH /v2/templates/{id}``."""
 
     name: Named | None = None
-    allowedCudaVersions: list[CudaVersion] | None = None  # noqa: N815 - the API's names
+    allowedCudaVersions: list[CudaVersion] | None = None
     category: Literal["CPU", "NVIDIA", "AMD"] | None = None
     mounts: TemplateMounts | None = None
     public: bool | None = None
     serverless: bool | None = None
-    startJupyter: bool | None = None  # noqa: N815
-    startSsh: bool | None = None  # noqa: N815
+    startJupyter: bool | None = None
+    startSsh: bool | None = None
 
 
 class CreateTemplate(UpdateTemplate):
@@ -51,7 +51,7 @@ class CreateVolume(Body):
 
     name: Named
     size: Size
-    dataCenter: Named  # noqa: N815
+    dataCenter: Named
     type: Literal["STANDARD", "HIGH_PERFORMANCE"] | None = None
 
 

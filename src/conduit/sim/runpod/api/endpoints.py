@@ -29,21 +29,21 @@ class Workers(Body):
 
     min: Annotated[int, Field(ge=0)] | None = None
     max: Annotated[int, Field(ge=0)] | None = None
-    idleTimeout: Annotated[int, Field(ge=1, le=3600)] | None = None  # noqa: N815 - the API's names
+    idleTimeout: Annotated[int, Field(ge=1, le=3600)] | None = None
 
 
 class QueueDelay(Body):
     """Scaling by how long jobs wait."""
 
     type: Literal["QUEUE_DELAY"]
-    queueDelay: Annotated[float, Field(ge=0.5)]  # noqa: N815
+    queueDelay: Annotated[float, Field(ge=0.5)]
 
 
 class RequestCount(Body):
     """Scaling by how many requests there are."""
 
     type: Literal["REQUEST_COUNT"]
-    requestCount: Annotated[int, Field(ge=1)]  # noqa: N815
+    requestCount: Annotated[int, Field(ge=1)]
 
 
 Scaling = Annotated[QueueDelay | RequestCount, Field(discriminator="type")]
@@ -56,10 +56,10 @@ class UpdateGpu(Body):
     """GPUs of a worker, changed."""
 
     pools: Pools | None = None
-    excludedTypes: Annotated[list[Excluded], AfterValidator(_unique)] | None = None  # noqa: N815
+    excludedTypes: Annotated[list[Excluded], AfterValidator(_unique)] | None = None
     count: Annotated[int, Field(ge=1)] | None = None
-    allowedCudaVersions: list[CudaVersion] | None = None  # noqa: N815
-    minCudaVersion: Annotated[str, Field(pattern=r"^$|^[0-9]+\.[0-9]+$")] | None = None  # noqa: N815
+    allowedCudaVersions: list[CudaVersion] | None = None
+    minCudaVersion: Annotated[str, Field(pattern=r"^$|^[0-9]+\.[0-9]+$")] | None = None
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -72,20 +72,20 @@ class CreateGpu(UpdateGpu):
     """GPUs of a worker."""
 
     pools: Pools
-    minCudaVersion: CudaVersion | None = None  # noqa: N815
+    minCudaVersion: CudaVersion | None = None
 
 
 class UpdateEndpoint(Container):
     """``PATCH /v2/serverless/{id}``."""
 
     cpu: Cpus | None = None
-    dataCenterIds: list[str] | None = None  # noqa: N815
+    dataCenterIds: list[str] | None = None
     flashboot: Literal["OFF", "FLASHBOOT", "PRIORITY_FLASHBOOT"] | None = None
     gpu: UpdateGpu | None = None
     name: Named | None = None
-    networkVolumes: list[str] | None = None  # noqa: N815
+    networkVolumes: list[str] | None = None
     scaling: Scaling | None = None
-    templateId: str | None = None  # noqa: N815
+    templateId: str | None = None
     timeout: int | None = None
     workers: Workers | None = None
 
@@ -96,7 +96,7 @@ class CreateEndpoint(UpdateEndpoint):
     gpu: CreateGpu | None = None
     name: Named
     scaling: Scaling
-    templateId: Named | None = None  # noqa: N815
+    templateId: Named | None = None
     type: Literal["QUEUE", "LOAD_BALANCER"]
 
     @model_validator(mode="after")
