@@ -1,4 +1,4 @@
-"""The whole answer of a server is taken for its text."""
+"""The whole answer of a server is taken for its text. It stands without its neighbours: tests copy it."""
 
 from dataclasses import dataclass
 from typing import Literal
