@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from conduit.errors import NoReplica, ReplicaLost
 from conduit.lmlite.calls.metering import Meter
-from conduit.lmlite.replicas.failover import with_failover
+from conduit.lmlite.replicas.failover import Journey
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.request import LMRequest
@@ -87,8 +87,8 @@ def test_a_call_pays_for_every_attempt_also_for_those_that_failed():
         clock.now += 2
         raise ReplicaLost("gone")
 
-    def send(attempt):
-        return with_failover(
+    async def send(attempt):
+        journey = Journey(
             pool,
             WHAT,
             attempt,
@@ -96,6 +96,7 @@ def test_a_call_pays_for_every_attempt_also_for_those_that_failed():
             begun=lambda: attempt is lost,
             spend=meter.spend,
         )
+        return await journey.run(), journey.attempts
 
     assert asyncio.run(send(attempt)) == ("ok", 2)
     assert meter.cost_usd == pytest.approx(14)

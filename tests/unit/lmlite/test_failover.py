@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from conduit.errors import NoReplica, Overloaded, ReplicaLost, RequestRefused, RequestTimeout
-from conduit.lmlite.replicas.failover import with_failover
+from conduit.lmlite.replicas.failover import Journey
 from conduit.lmlite.replicas.hedging import claim
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Pool, Replica
@@ -37,7 +37,7 @@ class Scene:
         self.handed_out.append(piece)
 
     async def send(self, *, within_s=5.0, hedge_after_s=None):
-        return await with_failover(
+        journey = Journey(
             self.pool,
             WHAT,
             self.attempt,
@@ -45,6 +45,7 @@ class Scene:
             begun=lambda: bool(self.handed_out),
             hedge_after_s=hedge_after_s,
         )
+        return await journey.run(), journey.attempts
 
 
 def says(result, after_s=0.0):

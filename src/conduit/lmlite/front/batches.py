@@ -16,8 +16,8 @@ from conduit.errors import ConduitError
 from conduit.lmlite.front.refusals import Refusal, Refused, refusal_of
 from conduit.lmlite.front.relay import Backend, copy, passed_on, separator_of
 from conduit.lmlite.front.reply import Reply
-from conduit.lmlite.replicas.answer import Answer, header, whole
-from conduit.lmlite.replicas.client import ConnectionErrors
+from conduit.lmlite.replicas.answer import Answer, ConnectionProblem, header, whole
+from conduit.lmlite.replicas.client import problem_with
 from conduit.lmlite.replicas.pool import Pool, Replica
 from conduit.lmlite.replicas.states import ReplicaState
 
@@ -80,7 +80,7 @@ class Batches:
         unless: int = 0,
     ) -> bool:
         """Whether the answer was handed on: not if its status is ``unless``."""
-        with ConnectionErrors(replica, self._model_id):
+        try:
             answer = await self._backend.transport.send(replica, method, path, headers, body)
             try:
                 if answer.status == unless:
@@ -90,6 +90,8 @@ class Batches:
                 return True
             finally:
                 answer.close()
+        except ConnectionProblem as problem:
+            raise problem_with(replica, self._model_id, problem) from problem
 
     async def _answer(self, pool: Pool, replica: Replica, answer: Answer, reply: Reply) -> None:
         separator = separator_of(header(answer, b"content-type"))

@@ -15,10 +15,10 @@ from typing import Protocol
 from conduit.errors import ConduitError, NoReplica, Overloaded
 from conduit.lmlite.front.refusals import Refused, refusal_of
 from conduit.lmlite.front.reply import Reply
-from conduit.lmlite.replicas.answer import Answer, ConnectionBroken, Header, header, whole
-from conduit.lmlite.replicas.client import ConnectionErrors
+from conduit.lmlite.replicas.answer import Answer, ConnectionBroken, ConnectionProblem, Header, header, whole
+from conduit.lmlite.replicas.client import problem_with
 from conduit.lmlite.replicas.connections import Transport
-from conduit.lmlite.replicas.failover import with_failover
+from conduit.lmlite.replicas.failover import Journey
 from conduit.lmlite.replicas.hedging import claim
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Pool, Replica
@@ -88,14 +88,14 @@ class Relay:
 
     async def _through(self, pool: Pool, passage: _Passage, deadline: float) -> None:
         passage.pool = pool
-        await with_failover(
+        await Journey(
             pool,
             passage.what,
             passage.attempt,
             deadline=deadline,
             begun=passage.begun,
             hedge_after_s=pool.hedge_after_s,
-        )
+        ).run()
 
 
 class _Passage:
@@ -126,7 +126,7 @@ class _Passage:
         return self._reply.status != 0
 
     async def attempt(self, replica: Replica) -> None:
-        with ConnectionErrors(replica, self.what.model_id):
+        try:
             answer = await self._transport.send(replica, "POST", self._path, self._headers, self._body)
             try:
                 separator = separator_of(header(answer, b"content-type"))
@@ -139,6 +139,8 @@ class _Passage:
                 await self._stream(answer, separator, replica)
             finally:
                 answer.close()
+        except ConnectionProblem as problem:
+            raise problem_with(replica, self.what.model_id, problem) from problem
 
     async def _stream(self, answer: Answer, separator: bytes, replica: Replica) -> None:
         piece = await answer.piece()  # before anything is handed on: a replica lost until here is no loss

@@ -22,7 +22,11 @@ Header = tuple[bytes, bytes]
 _OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 
 
-class ConnectFailed(Exception):
+class ConnectionProblem(Exception):
+    """What can happen to a connection."""
+
+
+class ConnectFailed(ConnectionProblem):
     """No connection could be made: the request has not been sent."""
 
     @property
@@ -31,7 +35,7 @@ class ConnectFailed(Exception):
         return isinstance(self.__cause__, OSError) and self.__cause__.errno in _OWN_FAULTS
 
 
-class ConnectionBroken(Exception):
+class ConnectionBroken(ConnectionProblem):
     """The connection ended, or brought something that is no HTTP, before the answer was complete."""
 
 
@@ -82,31 +86,31 @@ class Arriving:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # a builtin: the parser calls it for every chunk
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
-        self._head_bytes = self._held = 0
+        self._held = 0
         self._paused = self.head_done = self.complete = False
         self.keep_alive = False
         self._broken: ConnectionBroken | None = None
         self.status = 0
         self.headers: list[Header] = []
 
-    async def head(self) -> None:
-        """Waits for status and headers.
+    def more(self) -> asyncio.Future[None]:
+        """Done when more has come, or the connection has ended.
 
         Raises:
-            ConnectionBroken: The connection ended before.
+            ConnectionBroken: It has ended before the answer did.
         """
-        while not self.head_done:
-            await self._more()
+        if self._broken is not None:
+            raise self._broken
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     async def piece(self) -> bytes:
         """As ``Answer`` says."""
         while not self._pieces:
             if self.complete:
                 return b""
-            await self._more()
+            await self.more()
         found = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._held = 0
@@ -118,76 +122,107 @@ class Arriving:
         if not self.complete:
             self._transport.abort()
 
-    def feed(self, data: bytes) -> None:
-        """Takes what came on the connection; wakes who waits for it.
+    def take(self, piece: bytes) -> None:
+        """A part of the body has come."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held > HIGH_WATER_BYTES and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
-        Raises:
-            ConnectionBroken: It is no HTTP.
-        """
-        parser = self._parser
-        if parser is None:
-            return
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            raise ConnectionBroken(f"its answer is no HTTP: {error}") from error
-        if self.complete:
-            self._forget_parser()
-        elif not self.head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                raise ConnectionBroken(f"the head of its answer is longer than {MAX_HEAD_BYTES} bytes")
-        else:
-            self._held += len(data)
-            if self._held > HIGH_WATER_BYTES and not self._paused:
-                self._paused = True
-                self._transport.pause_reading()
-        self._wake()
+    def end(self, *, keep_alive: bool) -> None:
+        """All of it has come."""
+        self.complete, self.keep_alive = True, keep_alive
+        self._read_on()
 
     def fail(self, error: ConnectionBroken) -> None:
         """Tells who waits, now or later, that no more comes; pieces that are here can still be taken."""
         if not self.complete and self._broken is None:
             self._broken = error
-        self._forget_parser()
-        self._wake()
+        self.wake()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """For the parser."""
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """For the parser."""
-        assert self._parser is not None
-        status = self._parser.get_status_code()
-        if status < 200:  # an interim answer: the one that counts follows
-            self.headers = []
-        else:
-            self.status, self.head_done = status, True
-
-    def on_message_complete(self) -> None:
-        """For the parser."""
-        if self.head_done:
-            assert self._parser is not None
-            self.complete, self.keep_alive = True, self._parser.should_keep_alive()
-            self._read_on()
-
-    def _forget_parser(self) -> None:
-        # It knows this object, and this object it: left so, each request would be work for the garbage collector.
-        self._parser = None
+    def wake(self) -> None:
+        """Something has changed."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _read_on(self) -> None:
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
 
-    def _more(self) -> asyncio.Future[None]:
-        """Done when more has come, or the connection has ended."""
-        if self._broken is not None:
-            raise self._broken
-        self._waiter = asyncio.get_running_loop().create_future()
-        return self._waiter
 
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+class Reader:
+    """Reads the answers of one connection, one after the other; ``on_...`` are the parser's.
+
+    Attributes:
+        answer: The one that is awaited, if any.
+    """
+
+    def __init__(self) -> None:
+        self.answer: Arriving | None = None
+        self._head_bytes = 0
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+
+    def begin(self, answer: Arriving) -> None:
+        """The next answer is this one."""
+        self.answer, self._head_bytes = answer, 0
+
+    def feed(self, data: bytes) -> Arriving:
+        """Takes what came on the connection, wakes who waits for it, and returns the answer that it belongs to.
+
+        Raises:
+            ConnectionBroken: It is no HTTP, or nothing was asked.
+        """
+        answer, parser = self._awaited, self._parser
+        if parser is None:
+            return answer
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise ConnectionBroken(f"its answer is no HTTP: {error}") from error
+        if not answer.head_done:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise ConnectionBroken(f"the head of its answer is longer than {MAX_HEAD_BYTES} bytes")
+        if answer.complete:
+            self.answer = None
+        answer.wake()
+        return answer
+
+    def end(self, error: ConnectionBroken) -> None:
+        """No more comes."""
+        # The parser knows this object: left so, each connection would be work for the garbage collector.
+        self._parser = None
+        if self.answer is not None:
+            self.answer.fail(error)
+
+    def on_message_begin(self) -> None:
+        if self._awaited.complete:
+            raise ConnectionBroken("it goes on beyond its end")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._awaited.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim answer: the one that counts follows
+            self._awaited.headers = []
+        else:
+            self._awaited.status, self._awaited.head_done = status, True
+
+    def on_body(self, body: bytes) -> None:
+        self._awaited.take(body)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        if self._awaited.head_done:
+            self._awaited.end(keep_alive=self._parser.should_keep_alive())
+
+    @property
+    def _awaited(self) -> Arriving:
+        if self.answer is None:
+            raise ConnectionBroken("nothing was asked")
+        return self.answer

@@ -12,15 +12,21 @@ import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
-from types import TracebackType
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
 from conduit import telemetry
 from conduit.errors import ConduitError, NoReplica, ReplicaLost, RequestRefused
-from conduit.lmlite.replicas.answer import Answer, ConnectFailed, ConnectionBroken, header, whole
+from conduit.lmlite.replicas.answer import (
+    Answer,
+    ConnectFailed,
+    ConnectionBroken,
+    ConnectionProblem,
+    header,
+    whole,
+)
 from conduit.lmlite.replicas.completion import Completion
 from conduit.lmlite.replicas.connections import Connections, Transport
 from conduit.lmlite.replicas.pool import Replica
@@ -92,20 +98,23 @@ class Client:
 
     async def complete(self, replica: Replica, request: LMRequest) -> LMReply:
         """Sends the request and waits for the whole answer."""
-        with ConnectionErrors(replica, request.model_id):
-            answer = await self._send(replica, request, stream=False)
+        with _span(replica):
             try:
-                content = await whole(answer)
-            finally:
-                answer.close()
-        if answer.status != 200:
-            raise _refused(answer, content, replica, request)
-        completion = Completion()
-        try:
-            completion.whole(json.loads(content))
-        except _NO_CHAT as error:
-            raise _no_chat(replica, request, content) from error
-        return replace(completion.reply(replica.node_id), first_token_s=_first_token_s(answer))
+                answer = await self._send(replica, request, stream=False)
+                try:
+                    content = await whole(answer)
+                finally:
+                    answer.close()
+            except ConnectionProblem as problem:
+                raise problem_with(replica, request.model_id, problem) from problem
+            if answer.status != 200:
+                raise _refused(answer, content, replica, request)
+            completion = Completion()
+            try:
+                completion.whole(json.loads(content))
+            except _NO_CHAT as error:
+                raise _no_chat(replica, request, content) from error
+            return completion.reply(replica.node_id, first_token_s=_first_token_s(answer))
 
     async def stream(
         self, replica: Replica, request: LMRequest, emit: Callable[[str], Awaitable[None]]
@@ -113,39 +122,40 @@ class Client:
         """Sends the request and hands each piece of text to ``emit`` as it comes; reads no further meanwhile."""
         completion, sent_at = Completion(), time.monotonic()
         first_token_s: float | None = None
-        async with aclosing(self._events(replica, request)) as events:
-            async for data in events:
-                text = _taken(completion, data, replica, request)
-                if first_token_s is None and completion.begun:
-                    first_token_s = time.monotonic() - sent_at
-                if text:
-                    await emit(text)
-        return replace(completion.reply(replica.node_id), first_token_s=first_token_s)
+        with _span(replica):
+            async with aclosing(self._events(replica, request)) as events:
+                async for data in events:
+                    text = _taken(completion, data, replica, request)
+                    if first_token_s is None and completion.begun:
+                        first_token_s = time.monotonic() - sent_at
+                    if text:
+                        await emit(text)
+        return completion.reply(replica.node_id, first_token_s=first_token_s)
 
     async def _events(self, replica: Replica, request: LMRequest) -> AsyncGenerator[bytes, None]:
-        """The data of each event before ``[DONE]``; an emitter's own errors never look like the connection's."""
-        with ConnectionErrors(replica, request.model_id):
-            answer = await self._send(replica, request, stream=True)
+        """The data of each event before ``[DONE]``."""
         try:
-            with ConnectionErrors(replica, request.model_id):
+            answer = await self._send(replica, request, stream=True)
+            try:
                 if answer.status != 200:
                     raise _refused(answer, await whole(answer), replica, request)
-            rest = b""
-            while True:
-                with ConnectionErrors(replica, request.model_id):
+                rest = b""
+                while True:
                     piece = await answer.piece()
-                *lines, rest = (rest + (piece or b"\n")).split(b"\n")
-                for line in lines:
-                    if not line.startswith(b"data:"):
-                        continue
-                    if (data := line[5:].strip()) == b"[DONE]":
-                        await _end(answer)
-                        return
-                    yield data
-                if not piece:
-                    raise _lost(replica, request.model_id, "its stream ended before [DONE]")
-        finally:
-            answer.close()
+                    *lines, rest = (rest + (piece or b"\n")).split(b"\n")
+                    for line in lines:
+                        if not line.startswith(b"data:"):
+                            continue
+                        if (data := line[5:].strip()) == b"[DONE]":
+                            await _end(answer)
+                            return
+                        yield data
+                    if not piece:
+                        raise ConnectionBroken("its stream ended before [DONE]")
+            finally:
+                answer.close()
+        except ConnectionProblem as problem:
+            raise problem_with(replica, request.model_id, problem) from problem
 
     async def readiness(self, replica: Replica) -> Readiness:
         """Asks the replica how it is; never raises for what it answers or does not."""
@@ -258,37 +268,25 @@ async def _end(answer: Answer) -> None:
         await whole(answer)
 
 
-class ConnectionErrors:
-    """Raises what happens to a connection as ``NoReplica`` (the request was not sent) or ``ReplicaLost``."""
-
-    def __init__(self, replica: Replica, model_id: str) -> None:
-        self._replica, self._model_id = replica, model_id
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        match error:
-            case ConnectFailed():
-                raise NoReplica(
-                    f"Replica {self._replica.node_id} at {self._replica.url} takes no connection: {error}.",
-                    hint=f"Its log: {self._replica.log}.",
-                    model_id=self._model_id,
-                    retry_after_s=_OWN_FAULT_PAUSE_S if error.own_fault else None,
-                ) from error
-            case ConnectionBroken():
-                raise _lost(self._replica, self._model_id, str(error)) from error
-
-
-def _lost(replica: Replica, model_id: str, what: str) -> ReplicaLost:
+def problem_with(replica: Replica, model_id: str, problem: ConnectionProblem) -> NoReplica | ReplicaLost:
+    """What happened to a connection, as the error of a call: the request was not sent, or its answer was cut."""
+    if isinstance(problem, ConnectFailed):
+        return NoReplica(
+            f"Replica {replica.node_id} at {replica.url} takes no connection: {problem}.",
+            hint=f"Its log: {replica.log}.",
+            model_id=model_id,
+            retry_after_s=_OWN_FAULT_PAUSE_S if problem.own_fault else None,
+        )
     return ReplicaLost(
-        f"Replica {replica.node_id} went away while it answered for {model_id}: {what}.",
+        f"Replica {replica.node_id} went away while it answered for {model_id}: {problem}.",
         hint=f"Its log: {replica.log}.",
         model_id=model_id,
         replica=replica.node_id,
     )
+
+
+def _span(replica: Replica) -> telemetry.Span:
+    return telemetry.span("attempt", **{"conduit.replica": replica.node_id})
 
 
 def _refused(answer: Answer, body: bytes, replica: Replica, request: LMRequest) -> ConduitError:

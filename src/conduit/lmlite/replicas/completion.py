@@ -45,7 +45,7 @@ class Completion:
             text += self._take(choice.get("delta") or {})
         return text
 
-    def reply(self, replica: str) -> LMReply:
+    def reply(self, replica: str, *, first_token_s: float | None) -> LMReply:
         """The answer, once all of it is here."""
         return LMReply(
             text="".join(self._text),
@@ -55,6 +55,7 @@ class Completion:
             replica=replica,
             reasoning="".join(self._reasoning),
             refusal="".join(self._refusal) or None,
+            first_token_s=first_token_s,
         )
 
     def _take(self, message: Mapping[str, Any]) -> str:

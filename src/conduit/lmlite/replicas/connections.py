@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Protocol, cast
 from urllib.parse import urlsplit
 
-from conduit.lmlite.replicas.answer import Answer, Arriving, ConnectFailed, ConnectionBroken
+from conduit.lmlite.replicas.answer import Answer, Arriving, ConnectFailed, ConnectionBroken, Reader
 from conduit.lmlite.replicas.pool import Replica
 
 CONNECT_TIMEOUT_S = 5.0
@@ -74,7 +74,8 @@ class Connections:
         try:
             if not isinstance(body, bytes):
                 await connection.send_body(body)
-            await answer.head()
+            while not answer.head_done:
+                await answer.more()
         except BaseException:
             answer.close()
             raise
@@ -148,7 +149,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, connections: Connections, place: Place) -> None:
         self._connections, self._place = connections, place
         self._transport: asyncio.Transport
-        self._answer: Arriving | None = None
+        self._reader = Reader()
         self._room: asyncio.Event | None = None
         self.ended = asyncio.get_running_loop().create_future()
         self.idle_since = 0.0
@@ -158,13 +159,14 @@ class _Connection(asyncio.Protocol):
         return not self._transport.is_closing()
 
     def send(self, request: bytes) -> Arriving:
-        self._answer = answer = Arriving(self._transport)
+        answer = Arriving(self._transport)
+        self._reader.begin(answer)
         self._transport.write(request)
         return answer
 
     async def send_body(self, body: AsyncIterator[bytes]) -> None:
         """Sends the rest of a request, no faster than it is taken; ends early where the answer comes before."""
-        answer, self._room = self._answer, asyncio.Event()
+        answer, self._room = self._reader.answer, asyncio.Event()
         self._room.set()
         assert answer is not None
         async for data in body:
@@ -187,18 +189,13 @@ class _Connection(asyncio.Protocol):
         self._connections.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None:
-            self._transport.abort()  # it talks without being asked
-            return
         try:
-            answer.feed(data)
+            answer = self._reader.feed(data)
         except ConnectionBroken as error:
-            answer.fail(error)
+            self._reader.end(error)
             self._transport.abort()
             return
         if answer.complete:
-            self._answer = None
             if answer.keep_alive and self.usable:
                 self.idle_since = time.monotonic()
                 self._connections.free(self._place, self)
@@ -206,9 +203,8 @@ class _Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._answer is not None:
-            said = str(error) if error else "the connection was closed"
-            self._answer.fail(ConnectionBroken(said or type(error).__name__))
+        said = str(error) if error else "the connection was closed"
+        self._reader.end(ConnectionBroken(said or type(error).__name__))
         self._resume()
         self._connections.lost(self._place, self)
         if not self.ended.done():

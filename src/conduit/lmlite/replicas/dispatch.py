@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from conduit import telemetry
 from conduit.lmlite.replicas.client import Client
-from conduit.lmlite.replicas.failover import with_failover
+from conduit.lmlite.replicas.failover import Journey
 from conduit.lmlite.replicas.hedging import claim
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Pool, Replica
@@ -49,7 +48,7 @@ async def dispatch(
         ModelError: A replica refused the request for good.
     """
     sending = _Sending(pool, client, request, emit)
-    reply, attempts = await with_failover(
+    journey = Journey(
         pool,
         routable(request, with_prefix=pool.by_prefix),
         sending.attempt,
@@ -58,7 +57,8 @@ async def dispatch(
         hedge_after_s=pool.hedge_after_s,
         spend=spend,
     )
-    return reply if attempts == 1 else replace(reply, attempts=attempts)
+    reply = await journey.run()
+    return reply if journey.attempts == 1 else replace(reply, attempts=journey.attempts)
 
 
 class _Sending:
@@ -71,12 +71,11 @@ class _Sending:
     def begun(self) -> bool:
         return self._handed_out
 
-    async def attempt(self, replica: Replica) -> LMReply:
-        with telemetry.span("attempt", **{"conduit.replica": replica.node_id}):
-            if self._emit is None:
-                return await self._client.complete(replica, self._request)
-            hand_out = partial(self._hand_out, replica, self._emit)
-            return await self._client.stream(replica, self._request, hand_out)
+    def attempt(self, replica: Replica) -> Awaitable[LMReply]:
+        if self._emit is None:
+            return self._client.complete(replica, self._request)
+        hand_out = partial(self._hand_out, replica, self._emit)
+        return self._client.stream(replica, self._request, hand_out)
 
     async def _hand_out(self, replica: Replica, emit: Emit, text: str) -> None:
         await claim()

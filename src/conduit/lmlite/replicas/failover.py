@@ -27,17 +27,8 @@ _SPREAD = 0.2  # of a Retry-After, so that not all who were told the same come b
 _DEFAULT_RETRY_S = 0.05
 
 
-async def with_failover(
-    pool: Pool,
-    what: Routable,
-    attempt: Callable[[Replica], Awaitable[R]],
-    *,
-    deadline: float | None,
-    begun: Callable[[], bool],
-    hedge_after_s: float | None = None,
-    spend: Callable[[float], None] | None = None,
-) -> tuple[R, int]:
-    """Tries until one replica has answered.
+class Journey(Generic[R]):
+    """One request on its way to a replica that answers it.
 
     Args:
         pool: The replicas.
@@ -49,92 +40,65 @@ async def with_failover(
         hedge_after_s: Ask a second replica as well when no answer has begun by then.
         spend: Takes what each attempt has cost, in USD, once it has ended, however it did.
 
-    Returns:
-        The answer, and how many attempts were made.
-
-    Raises:
-        RequestTimeout: No answer by the deadline.
-        Overloaded: All queues are full and stay so beyond the deadline.
-        ReplicaLost: A replica was lost in mid-answer and no other is left, or something had been handed out.
-        NoReplica: None takes connections; the request has not been worked on.
-        ModelError: A replica refused the request for good.
+    Attributes:
+        attempts: How many were made.
     """
-    began = time.monotonic()
-    left_s = math.inf if deadline is None else deadline - began
-    journey = _Journey(pool, what, attempt, began + left_s, begun, spend)
-    try:
-        # asyncio's own time-outs: anyio's scopes cost several times as much, and this is half of a request's way.
-        async with asyncio.timeout(None if deadline is None else left_s) as limit:
-            return await journey.run(hedge_after_s), journey.attempts
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    raise RequestTimeout(
-        f"No answer for {what.model_id} within {round(left_s, 3):g} s.",
-        hint="Give timeout_s=..., lower max_tokens, or set CONDUIT_REQUEST_TIMEOUT_S.",
-        model_id=what.model_id,
-        timeout_s=round(left_s, 3),
-    )
-
-
-class _TakingAway:
-    """Ends an attempt whose replica turned dead: what ``asyncio.timeout`` would do, without its price."""
-
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._others = task, task.cancelling()
-        self._done = False
-
-    def cancel(self) -> None:
-        if not self._done:
-            self._done = True
-            self._task.cancel()
-
-    @property
-    def alone(self) -> bool:
-        """Whether the attempt was ended, and by nobody else as well."""
-        return self._done and self._task.cancelling() <= self._others + 1
-
-    def over(self) -> None:
-        """The attempt is; the task goes on."""
-        if self._done:
-            self._task.uncancel()
-
-
-class _Journey(Generic[R]):
-    """One request on its way."""
 
     def __init__(
         self,
         pool: Pool,
         what: Routable,
         attempt: Callable[[Replica], Awaitable[R]],
-        deadline: float,
+        *,
+        deadline: float | None,
         begun: Callable[[], bool],
-        spend: Callable[[float], None] | None,
+        hedge_after_s: float | None = None,
+        spend: Callable[[float], None] | None = None,
     ) -> None:
         self._pool, self._what, self._attempt = pool, what, attempt
-        self._deadline, self._begun, self._spend = deadline, begun, spend
+        self._deadline = math.inf if deadline is None else deadline
+        self._begun, self._hedge_after_s, self._spend = begun, hedge_after_s, spend
         self.attempts = 0
         self._out: dict[str, ModelError] = {}  # replicas that are out for this request, and why
         self._later: dict[str, tuple[float, NoReplica | Overloaded]] = {}  # when to ask them again, and why
-        self._stale: set[str] = set()  # those whose connection broke although they live
+        self._stale: frozenset[str] = frozenset()  # those whose connection broke although they live
 
-    async def run(self, hedge_after_s: float | None) -> R:
-        while True:
-            lease = self._pool.lease(self._what, without=self._excluded())
-            if lease is None:
-                await self._wait_or_give_up()
-            elif hedge_after_s is None:
-                try:
-                    return await self._on(lease)
-                except ConduitError as error:
-                    await self._note(lease.replica, error)
-            else:
-                race = await self._race(lease, hedge_after_s)
-                if race.results:
-                    return race.results[0]
+    async def run(self) -> R:
+        """Tries until one replica has answered.
+
+        Raises:
+            RequestTimeout: No answer by the deadline.
+            Overloaded: All queues are full and stay so beyond the deadline.
+            ReplicaLost: A replica was lost in mid-answer and no other is left, or something had been handed out.
+            NoReplica: None takes connections; the request has not been worked on.
+            ModelError: A replica refused the request for good.
+        """
+        left_s = self._deadline - time.monotonic()
+        try:
+            # asyncio's own time-outs: anyio's scopes cost several times as much.
+            async with asyncio.timeout(None if left_s == math.inf else left_s) as limit:
+                while True:
+                    lease = self._pool.lease(self._what, without=self._excluded())
+                    if lease is None:
+                        await self._wait_or_give_up()
+                    elif self._hedge_after_s is None:
+                        try:
+                            return await self._on(lease)
+                        except ConduitError as error:
+                            await self._note(lease.replica, error)
+                    else:
+                        race = await self._race(lease, self._hedge_after_s)
+                        if race.results:
+                            return race.results[0]
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        raise RequestTimeout(
+            f"No answer for {self._what.model_id} within {round(left_s, 3):g} s.",
+            hint="Give timeout_s=..., lower max_tokens, or set CONDUIT_REQUEST_TIMEOUT_S.",
+            model_id=self._what.model_id,
+            timeout_s=round(left_s, 3),
+        )
 
     async def _race(self, lease: Lease, after_s: float) -> Race[R]:
         failed: list[tuple[Replica, ConduitError]] = []
@@ -160,35 +124,31 @@ class _Journey(Generic[R]):
     async def _on(self, lease: Lease) -> R:
         """One attempt; its lease is given back with what became of it."""
         self.attempts += 1
+        lease.scope = taking = _TakingAway()
         outcome: Outcome = "left"
         try:
-            result = await self._send(lease)
+            result = await self._attempt(lease.replica)
             outcome = "answered"
+        except asyncio.CancelledError:
+            if not taking.alone:
+                raise
+            outcome = "broke"
+            raise ReplicaLost(
+                f"Replica {lease.replica.node_id} died while it answered for {self._what.model_id}.",
+                hint=f"Its log: {lease.replica.log}.",
+                model_id=self._what.model_id,
+                replica=lease.replica.node_id,
+            ) from None
         except ConduitError as error:
             outcome = _outcome(error)
             raise
         finally:
+            lease.scope = None
+            taking.over()
             lease.end(outcome)
             if self._spend is not None:
                 self._spend(lease.cost_usd)
         return result
-
-    async def _send(self, lease: Lease) -> R:
-        lease.scope = taking = _TakingAway()
-        try:
-            return await self._attempt(lease.replica)
-        except asyncio.CancelledError:
-            if not taking.alone:
-                raise
-        finally:
-            lease.scope = None
-            taking.over()
-        raise ReplicaLost(
-            f"Replica {lease.replica.node_id} died while it answered for {self._what.model_id}.",
-            hint=f"Its log: {lease.replica.log}.",
-            model_id=self._what.model_id,
-            replica=lease.replica.node_id,
-        )
 
     async def _note(self, replica: Replica, error: ConduitError) -> None:
         """Remembers why a replica did not answer; raises what ends the request."""
@@ -199,7 +159,7 @@ class _Journey(Generic[R]):
             if self._begun():
                 raise error
             if lives and replica.node_id not in self._stale:
-                self._stale.add(replica.node_id)
+                self._stale |= {replica.node_id}
             else:
                 self._out[replica.node_id] = error
         elif isinstance(error, NoReplica | Overloaded) and not self._begun():
@@ -253,6 +213,31 @@ class _Journey(Generic[R]):
             hint="lm.health() tells each replica's state; lm.up() starts the missing ones.",
             model_id=self._what.model_id,
         )
+
+
+class _TakingAway:
+    """Ends an attempt whose replica turned dead: what ``asyncio.timeout`` would do, without its price."""
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._others = task, task.cancelling()
+        self._done = False
+
+    def cancel(self) -> None:
+        if not self._done:
+            self._done = True
+            self._task.cancel()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the attempt was ended, and by nobody else as well."""
+        return self._done and self._task.cancelling() <= self._others + 1
+
+    def over(self) -> None:
+        """The attempt is; the task goes on."""
+        if self._done:
+            self._task.uncancel()
 
 
 def _outcome(error: ConduitError) -> Outcome:
