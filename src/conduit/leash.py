@@ -56,6 +56,9 @@ class Leash:
 _leashes: ContextVar[tuple[Leash, ...]] = ContextVar("conduit_leashes", default=())
 
 
+_FREE = nullcontext()
+
+
 def held(cancel: Callable[[], object]) -> AbstractContextManager[None]:
     """Holds a call that waits within on the leashes that are on.
 
@@ -63,7 +66,7 @@ def held(cancel: Callable[[], object]) -> AbstractContextManager[None]:
         asyncio.CancelledError: One of them was cut. It is no ``Exception``, so it passes retries and maps.
     """
     leashes = _leashes.get()
-    return _held(leashes, cancel) if leashes else nullcontext()
+    return _held(leashes, cancel) if leashes else _FREE
 
 
 @contextmanager

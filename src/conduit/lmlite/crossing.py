@@ -27,19 +27,22 @@ class Crossings:
         self._home = home
         self._ways: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[_Way, _Way]] = WeakKeyDictionary()
 
-    async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Has it run at home, in this context, and waits; cancelling it cancels it there.
+    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Has ``function(*args)`` run at home, in this context, and waits; cancelling it cancels it there.
 
         Raises:
             RuntimeError: The loop at home has ended.
         """
         here = asyncio.get_running_loop()
+        if here is self._home:
+            return await function(*args)
+        leash.check()
         ways = self._ways.get(here)
         if ways is None:
             ways = self._ways[here] = _Way(self._home), _Way(here)
         there, back = ways
         answer: asyncio.Future[T] = here.create_future()
-        crossing = _Crossing(work, answer, self._home, back)
+        crossing = _Crossing(function(*args), answer, self._home, back)
         there.send(crossing.begin, crossing.lost)
         with leash.held(crossing.cancel_from_anywhere):
             try:
@@ -106,7 +109,7 @@ class _Crossing(Generic[T]):
             self._back.send(self._settle)
             return
         self._task = self._home.create_task(self._work, context=self._context)
-        self._task.add_done_callback(self._done)
+        self._task.add_done_callback(self._done, context=self._context)
 
     def cancel(self) -> None:
         """At home."""

@@ -92,12 +92,9 @@ class Portal:
             future.cancel()
             raise
 
-    async def acall(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """The same from a coroutine of any loop."""
-        if asyncio.get_running_loop() is self._loop:
-            return await function(*args)
-        leash.check()
-        return await self._crossings.call(function(*args))
+    def acall(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Coroutine[Any, Any, T]:
+        """The same for a coroutine of any loop, which awaits what this returns."""
+        return self._crossings.call(function, *args)
 
     def close(self) -> None:
         """Cancels what still runs, closes connections and ends the thread."""

@@ -5,7 +5,7 @@ Nothing is decided here: every method hands over to ``calling`` on the portal's 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, Unpack, overload
 
@@ -45,7 +45,8 @@ class LMLiteResource(LifeCycle):
         Args:
             **arguments: ``ChatArguments``, or ``output`` and ``ValueArguments``.
         """
-        return self._wait(self._call, arguments)
+        reply: Reply[Any] = self._wait(self._reply, arguments)
+        return reply.value
 
     @overload
     async def acall(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> T: ...
@@ -64,7 +65,8 @@ class LMLiteResource(LifeCycle):
             OutputRefused: The model declined to answer.
             ModelError: The model could not be asked, or refused.
         """
-        return await self._await(self._call, arguments)
+        reply: Reply[Any] = await self._await(self._reply, arguments)
+        return reply.value
 
     @overload
     def reply(self, *, output: type[T], **arguments: Unpack[ValueArguments]) -> Reply[T]: ...
@@ -87,14 +89,11 @@ class LMLiteResource(LifeCycle):
         """``reply`` for coroutines."""
         return await self._await(self._reply, arguments)
 
-    async def _call(self, arguments: Mapping[str, Any]) -> Any:
-        return (await self._reply(arguments)).value
-
-    async def _reply(self, arguments: Mapping[str, Any]) -> Reply[Any]:
+    def _reply(self, arguments: Mapping[str, Any]) -> Coroutine[Any, Any, Reply[Any]]:
         asked = call(self.model_id_of, **arguments)
         if asked.prompt is None:
-            return await self._caller.text(asked.request, asked.timeout_s)
-        return await self._caller.value(asked.prompt, asked.request, asked.timeout_s)
+            return self._caller.text(asked.request, asked.timeout_s)
+        return self._caller.value(asked.prompt, asked.request, asked.timeout_s)
 
     async def answer(
         self,
@@ -260,7 +259,11 @@ class LMLiteResource(LifeCycle):
         await (
             self._caller.ready()
         )  # once for all: what keeps the deployment from coming up is no call's fault
+
+        async def value(arguments: Mapping[str, Any]) -> Any:
+            return (await self._reply(arguments)).value
+
         # Twice what runs at a time, so that a replica that finishes a request has the next one in its queue.
         most = max(self.parallelism_of(model_id) for model_id in self.model_ids)
         with batch_work():
-            await run_batch(calls, self._call, took, limit=2 * most, errors=errors)
+            await run_batch(calls, value, took, limit=2 * most, errors=errors)

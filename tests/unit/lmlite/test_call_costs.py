@@ -75,7 +75,7 @@ def test_a_replica_that_left_the_pool_is_paid_for_what_it_did():
 def test_a_call_pays_for_every_attempt_also_for_those_that_failed():
     clock = Clock()
     pool = Pool([replica("a"), replica("b")], clock=clock)
-    meter = Meter(LMRequest("m", []))
+    meter = Meter(LMRequest("m", []), ended=lambda *_: None)
 
     async def attempt(asked):
         clock.now += 7

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
-from conduit import mdl, telemetry
+from conduit import mdl
 from conduit.errors import AnswerError, DeploymentStopped, NoReplica, ReplicaLost, RequestTimeout
 from conduit.lmlite.calls import substitute
 from conduit.lmlite.calls.channels import ThinkingFilter, check_not_refused, spoken
-from conduit.lmlite.calls.metering import Meter, code_of
+from conduit.lmlite.calls.metering import Meter
 from conduit.lmlite.calls.reply import Reply
 from conduit.lmlite.calls.typed import ask
 from conduit.lmlite.config import ResourceConfig
@@ -99,70 +99,62 @@ class Caller:
         await before.leave(drain_s=self._settings.request_timeout_s, stays=before.key == after.key)
         await left.provider.aclose()
 
-    def text(
+    async def text(
         self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None
-    ) -> Coroutine[Any, Any, Reply[str]]:
+    ) -> Reply[str]:
         """The answer's text; its pieces also go to ``emit`` as they come."""
-        return self._metered(self._text, Meter(request), timeout_s, emit)
+        with Meter(request, self._log) as meter:
+            await self.ready()
+            limit_s = timeout_s or self._settings.request_timeout_s
+            passed = None if emit is None else ThinkingFilter(emit)
+            reply = await self._send(request, limit_s, meter, None if passed is None else passed.feed)
+            try:
+                check_not_refused(request, reply)
+                answer = spoken(request, reply)
+            except AnswerError as error:
+                meter.refused(error)
+                raise
+            if emit is not None and passed is not None:
+                if answer.text.strip() and not reply.text.strip():
+                    await emit(answer.text)  # it came in the reasoning channel
+                else:
+                    await passed.end()
+            return Reply(answer.text, answer.reasoning, (), meter.attempts, answer.finish_reason)
 
-    def value(
+    async def value(
         self,
         prompt: mdl.Prompt[T],
         request: LMRequest,
         timeout_s: float | None,
         emit: EmitOfAttempt | None = None,
-    ) -> Coroutine[Any, Any, Reply[T]]:
-        """The answer as a value of the prompt's type; the pieces of each attempt also go to ``emit``."""
-        return self._metered(self._value, Meter(request), timeout_s, emit, prompt)
-
-    async def _text(self, meter: Meter, timeout_s: float | None, emit: Emit | None) -> Reply[str]:
-        request = meter.request
-        await self.ready()
-        limit_s = timeout_s or self._settings.request_timeout_s
-        passed = None if emit is None else ThinkingFilter(emit)
-        reply = await self._send(request, limit_s, meter, None if passed is None else passed.feed)
-        try:
-            check_not_refused(request, reply)
-            answer = spoken(request, reply)
-        except AnswerError as error:
-            meter.refused(error)
-            raise
-        if emit is not None and passed is not None:
-            if answer.text.strip() and not reply.text.strip():
-                await emit(answer.text)  # it came in the reasoning channel
-            else:
-                await passed.end()
-        return Reply(answer.text, answer.reasoning, (), meter.attempts, answer.finish_reason)
-
-    async def _value(
-        self, meter: Meter, timeout_s: float | None, emit: EmitOfAttempt | None, prompt: mdl.Prompt[T]
     ) -> Reply[T]:
-        request = meter.request
-        await self.ready()  # before the clock starts: a cold start has its own deadline
-        limit_s = timeout_s or self._settings.request_timeout_s
-        deadline = time.monotonic() + limit_s
-        numbers, losses = count(1), 0
+        """The answer as a value of the prompt's type; the pieces of each attempt also go to ``emit``."""
+        with Meter(request, self._log) as meter:
+            await self.ready()  # before the clock starts: a cold start has its own deadline
+            limit_s = timeout_s or self._settings.request_timeout_s
+            deadline = time.monotonic() + limit_s
+            numbers, losses = count(1), 0
 
-        async def send(asked: LMRequest) -> LMReply:
-            nonlocal losses
-            while True:
-                # Each attempt gets what the ones before have left.
-                remaining_s = deadline - time.monotonic()
-                if remaining_s <= 0:
-                    raise _too_late(request, limit_s)
-                pieces = None if emit is None else _Pieces(emit, next(numbers))
-                try:
-                    return await self._send(asked, remaining_s, meter, pieces)
-                except ReplicaLost:
-                    losses += 1
-                    if (
-                        pieces is None
-                        or not pieces.begun
-                        or not await self._others_live(request.model_id, losses)
-                    ):
-                        raise
+            async def send(asked: LMRequest) -> LMReply:
+                nonlocal losses
+                while True:
+                    # Each attempt gets what the ones before have left.
+                    remaining_s = deadline - time.monotonic()
+                    if remaining_s <= 0:
+                        raise _too_late(request, limit_s)
+                    pieces = None if emit is None else _Pieces(emit, next(numbers))
+                    try:
+                        return await self._send(asked, remaining_s, meter, pieces)
+                    except ReplicaLost:
+                        losses += 1
+                        if (
+                            pieces is None
+                            or not pieces.begun
+                            or not await self._others_live(request.model_id, losses)
+                        ):
+                            raise
 
-        return await ask(prompt, request, send, meter)
+            return await ask(prompt, request, send, meter)
 
     async def _others_live(self, model_id: str, losses: int) -> bool:
         """Whether a partial answer that was lost may be begun again: it was no promise, unlike a text's pieces."""
@@ -175,10 +167,14 @@ class Caller:
             await self.ready_pool()
 
     async def _send(self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None) -> LMReply:
-        send = partial(self._send_on, request, timeout_s, meter)
-        with meter.attempt():
-            reply = await substitute.past_listeners(request, send)(emit)
-        meter.answered(reply)
+        send = substitute.past_listeners(request, partial(self._send_on, request, timeout_s, meter))
+        begun = time.perf_counter()
+        try:
+            reply = await send(emit)
+        except BaseException as error:
+            meter.failed(error, time.perf_counter() - begun)
+            raise
+        meter.answered(reply, time.perf_counter() - begun)
         return reply
 
     async def _send_on(
@@ -188,16 +184,17 @@ class Caller:
         fake = substitute.current()
         if fake is not None:
             return await _send_to_substitute(fake, request, timeout_s, emit)
-        pool, client = await self.ready_pool(), _client(portal())
-        send = partial(dispatch, client=client, request=request, emit=emit, spend=meter.spend)
-        try:
-            return await send(pool, timeout_s=timeout_s)
-        except NoReplica as error:
-            if error.retry_after_s is not None:
-                raise
+        pool, again = await self.ready_pool(), False
+        while True:
+            try:
+                return await dispatch(
+                    pool, _client(portal()), request, timeout_s=timeout_s, emit=emit, spend=meter.spend
+                )
+            except NoReplica as error:
+                if again or error.retry_after_s is not None:
+                    raise
             # All have gone, most likely by their idle limit, and none has worked on the request: start again.
-            pool = await self.pool_after(pool)
-            return await send(pool, timeout_s=timeout_s)
+            pool, again = await self.pool_after(pool), True
 
     async def ready_pool(self) -> Pool:
         """The ready replicas, brought up if need be.
@@ -232,20 +229,6 @@ class Caller:
                 f"This LMLite ({', '.join(self._config.model_ids)}) was {self.ended}.",
                 hint="lm.up() starts it again.",
             )
-
-    async def _metered(self, work: Callable[..., Awaitable[T]], meter: Meter, *args: Any) -> T:
-        model_id, error_code = meter.request.model_id, None
-        with telemetry.span(
-            f"chat {model_id}", **{"gen_ai.operation.name": "chat", "gen_ai.request.model": model_id}
-        ) as span:
-            try:
-                return await work(meter, *args)
-            except BaseException as error:
-                error_code = code_of(error)
-                raise
-            finally:
-                span.set(**meter.attributes())
-                self._log(meter, error_code)
 
     def _log(self, meter: Meter, error_code: str | None) -> None:
         # Without a deployment nothing was asked of a model: a substitute answered, or it never came up.

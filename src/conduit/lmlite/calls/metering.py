@@ -1,14 +1,16 @@
-"""What one call cost, over all of its attempts: the row that it leaves in the run log."""
+"""What one call cost, over all of its attempts: the row that it leaves in the run log, and its span."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
 
+from conduit import telemetry
 from conduit.errors import AnswerError, ConduitError, OutputInvalid
 from conduit.lmlite.nodes.model_files import LoadedModel
 from conduit.lmlite.request import LMReply, LMRequest, block_call_id, flow_run_id
@@ -17,61 +19,65 @@ from conduit.store import Attempt, ModelCall
 
 @dataclass
 class Meter:
-    """Counts while the call runs. Keeps no text: inputs are hashed.
+    """Counts while the call runs, which is while its ``with`` does. Keeps no text: inputs are hashed.
 
     Attributes:
+        request: The call's first.
+        ended: Told of the meter when the call has ended, with the code of its error, if any.
         cost_usd: What its attempts have cost so far, failed ones included.
         first_token_s: Of the last answer, from sending its request.
     """
 
     request: LMRequest
+    ended: Callable[[Meter, str | None], None]
     cost_usd: float = 0.0
     first_token_s: float | None = None
     started_at: float = field(default_factory=time.time)
     _begun: float = field(default_factory=time.perf_counter)
     _attempts: list[Attempt] = field(default_factory=list)
 
+    def __enter__(self) -> Self:
+        model_id = self.request.model_id
+        self._span = telemetry.span(
+            f"chat {model_id}", **{"gen_ai.operation.name": "chat", "gen_ai.request.model": model_id}
+        )
+        self._span.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._span.set(**self._attributes())
+            self.ended(self, None if error is None else code_of(error))
+        finally:
+            self._span.__exit__(kind, error, trace)
+
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts so far."""
         return tuple(self._attempts)
 
-    def attributes(self) -> dict[str, int | str | None]:
-        """What a span tells of the call, in the words of OpenTelemetry's conventions for generative models."""
-        return {
-            "gen_ai.usage.input_tokens": sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
-            "gen_ai.usage.output_tokens": sum(attempt.completion_tokens or 0 for attempt in self._attempts),
-            "conduit.request.id": self.request.request_id,
-            "conduit.attempts": sum(attempt.sent for attempt in self._attempts),
-        }
-
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Counts what happens inside as one attempt; ``answered`` tells what came of it."""
-        begun = time.perf_counter()
-        self._attempts.append(Attempt())
-        try:
-            yield
-        except BaseException as error:
-            self._change(error=code_of(error))
-            raise
-        finally:
-            self._change(latency_s=time.perf_counter() - begun)
-
     def spend(self, usd: float) -> None:
         """Counts what an attempt has cost."""
         self.cost_usd += usd
 
-    def answered(self, reply: LMReply) -> None:
-        """Counts an answer, used or not."""
+    def answered(self, reply: LMReply, latency_s: float) -> None:
+        """Counts an attempt that was answered, whether the answer is used or not."""
         self.first_token_s = reply.first_token_s
-        self._change(
+        answered = Attempt(
             sent=reply.attempts,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
+            latency_s=latency_s,
             finish_reason=reply.finish_reason,
             replica=reply.replica,
         )
+        self._attempts.append(answered)
+
+    def failed(self, error: BaseException, latency_s: float) -> None:
+        """Counts an attempt that was not."""
+        self._attempts.append(Attempt(latency_s=latency_s, error=code_of(error)))
 
     def taken(self, repairs: Sequence[str] = ()) -> None:
         """Notes that the last answer was taken, after these repairs."""
@@ -107,6 +113,15 @@ class Meter:
             revision=None if loaded is None else loaded.revision,
             engine=None if loaded is None else loaded.engine,
         )
+
+    def _attributes(self) -> dict[str, int | str | None]:
+        """What its span tells, in the words of OpenTelemetry's conventions for generative models."""
+        return {
+            "gen_ai.usage.input_tokens": sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
+            "gen_ai.usage.output_tokens": sum(attempt.completion_tokens or 0 for attempt in self._attempts),
+            "conduit.request.id": self.request.request_id,
+            "conduit.attempts": sum(attempt.sent for attempt in self._attempts),
+        }
 
     def _change(self, **changes: object) -> None:
         self._attempts[-1] = replace(self._attempts[-1], **changes)  # type: ignore[arg-type] # its own fields
