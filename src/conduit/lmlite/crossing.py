@@ -27,22 +27,21 @@ class Crossings:
         self._home = home
         self._ways: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[_Way, _Way]] = WeakKeyDictionary()
 
-    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Has ``function(*args)`` run at home, in this context, and waits; cancelling it cancels it there.
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Has it run at home, in this context, and waits; cancelling it cancels it there.
 
         Raises:
             RuntimeError: The loop at home has ended.
         """
         here = asyncio.get_running_loop()
         if here is self._home:
-            return await function(*args)
-        leash.check()
+            return await work
         ways = self._ways.get(here)
         if ways is None:
             ways = self._ways[here] = _Way(self._home), _Way(here)
         there, back = ways
         answer: asyncio.Future[T] = here.create_future()
-        crossing = _Crossing(function(*args), answer, self._home, back)
+        crossing = _Crossing(work, answer, self._home, back)
         there.send(crossing.begin, crossing.lost)
         with leash.held(crossing.cancel_from_anywhere):
             try:
@@ -89,6 +88,8 @@ def _arrive(steps: list[_Step]) -> None:
 
 class _Crossing(Generic[T]):
     """One call."""
+
+    __slots__ = ("_answer", "_back", "_cancelled", "_context", "_home", "_task", "_work")
 
     def __init__(
         self,

@@ -94,7 +94,8 @@ class Portal:
 
     def acall(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> Coroutine[Any, Any, T]:
         """The same for a coroutine of any loop, which awaits what this returns."""
-        return self._crossings.call(function, *args)
+        leash.check()
+        return self._crossings.call(function(*args))
 
     def close(self) -> None:
         """Cancels what still runs, closes connections and ends the thread."""

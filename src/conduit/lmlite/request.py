@@ -24,7 +24,7 @@ block_call_id: ContextVar[str | None] = ContextVar("conduit_block_call_id", defa
 """The block's call that the current call is made for, for the run log; whoever writes its row sets it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the answer is drawn.
 
@@ -46,7 +46,7 @@ class Sampling:
 GREEDY = Sampling()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LMRequest:
     """One request to a model.
 
@@ -82,7 +82,7 @@ class LMRequest:
         return self.block or self.model_id
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LMReply:
     """One answer.
 

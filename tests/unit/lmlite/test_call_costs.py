@@ -77,31 +77,32 @@ def test_a_call_pays_for_every_attempt_also_for_those_that_failed():
     pool = Pool([replica("a"), replica("b")], clock=clock)
     meter = Meter(LMRequest("m", []), ended=lambda *_: None)
 
-    async def attempt(asked):
-        clock.now += 7
-        if asked.node_id == "a":
-            raise NoReplica("refused")
-        return "ok"
+    class Answered:
+        async def attempt(self, replica):
+            clock.now += 7
+            if replica.node_id == "a":
+                raise NoReplica("refused")
+            return "ok"
 
-    async def lost(_):
-        clock.now += 2
-        raise ReplicaLost("gone")
+        def begun(self):
+            return False
 
-    async def send(attempt):
-        journey = Journey(
-            pool,
-            WHAT,
-            attempt,
-            deadline=time.monotonic() + 5,
-            begun=lambda: attempt is lost,
-            spend=meter.spend,
-        )
+    class Lost:
+        async def attempt(self, _):
+            clock.now += 2
+            raise ReplicaLost("gone")
+
+        def begun(self):
+            return True
+
+    async def send(sender):
+        journey = Journey(pool, WHAT, sender, deadline=time.monotonic() + 5, spend=meter.spend)
         return await journey.run(), journey.attempts
 
-    assert asyncio.run(send(attempt)) == ("ok", 2)
+    assert asyncio.run(send(Answered())) == ("ok", 2)
     assert meter.cost_usd == pytest.approx(14)
     with pytest.raises(ReplicaLost):
-        asyncio.run(send(lost))
+        asyncio.run(send(Lost()))
     assert meter.row(error=None, deployment_key="d").cost_usd == pytest.approx(16)
 
 

@@ -32,6 +32,9 @@ class Scene:
         finally:
             self.ended.append(name)
 
+    def begun(self):
+        return bool(self.handed_out)
+
     async def hand_out(self, piece):
         await claim()
         self.handed_out.append(piece)
@@ -40,9 +43,8 @@ class Scene:
         journey = Journey(
             self.pool,
             WHAT,
-            self.attempt,
+            self,
             deadline=None if within_s is None else time.monotonic() + within_s,
-            begun=lambda: bool(self.handed_out),
             hedge_after_s=hedge_after_s,
         )
         return await journey.run(), journey.attempts

@@ -167,10 +167,11 @@ class Caller:
             await self.ready_pool()
 
     async def _send(self, request: LMRequest, timeout_s: float, meter: Meter, emit: Emit | None) -> LMReply:
-        send = substitute.past_listeners(request, partial(self._send_on, request, timeout_s, meter))
         begun = time.perf_counter()
         try:
-            reply = await send(emit)
+            reply = await substitute.past_listeners(
+                request, partial(self._send_on, request, timeout_s, meter)
+            )(emit)
         except BaseException as error:
             meter.failed(error, time.perf_counter() - begun)
             raise

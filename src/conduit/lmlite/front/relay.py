@@ -91,9 +91,8 @@ class Relay:
         await Journey(
             pool,
             passage.what,
-            passage.attempt,
+            passage,
             deadline=deadline,
-            begun=passage.begun,
             hedge_after_s=pool.hedge_after_s,
         ).run()
 

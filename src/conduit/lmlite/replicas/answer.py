@@ -83,6 +83,20 @@ class Arriving:
         transport: The connection's.
     """
 
+    __slots__ = (
+        "_broken",
+        "_held",
+        "_paused",
+        "_pieces",
+        "_transport",
+        "_waiter",
+        "complete",
+        "head_done",
+        "headers",
+        "keep_alive",
+        "status",
+    )
+
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._pieces: list[bytes] = []

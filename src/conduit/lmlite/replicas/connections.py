@@ -69,8 +69,10 @@ class Connections:
         """As ``Transport`` says."""
         place = _place(replica.url, replica.certificate)
         connection = self._take(place) or await self._connect(place)
-        head = _head(place, method, path, headers, replica.token.get_secret_value(), body)
-        answer = connection.send(head + body if isinstance(body, bytes) else head)
+        answer = connection.send(
+            _head(place, method, path, headers, replica.token.get_secret_value(), body)
+            + (body if isinstance(body, bytes) else b"")
+        )
         try:
             if not isinstance(body, bytes):
                 await connection.send_body(body)

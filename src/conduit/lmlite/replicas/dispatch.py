@@ -51,9 +51,8 @@ async def dispatch(
     journey = Journey(
         pool,
         routable(request, with_prefix=pool.by_prefix),
-        sending.attempt,
+        sending,
         deadline=time.monotonic() + timeout_s,
-        begun=sending.begun,
         hedge_after_s=pool.hedge_after_s,
         spend=spend,
     )
@@ -63,6 +62,8 @@ async def dispatch(
 
 class _Sending:
     """One request's attempts, and whether one of them has handed anything out."""
+
+    __slots__ = ("_client", "_emit", "_handed_out", "_pool", "_request")
 
     def __init__(self, pool: Pool, client: Client, request: LMRequest, emit: Emit | None) -> None:
         self._pool, self._client, self._request, self._emit = pool, client, request, emit

@@ -12,19 +12,36 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from conduit.errors import ConduitError, ModelError, NoReplica, Overloaded, ReplicaLost, RequestTimeout
 from conduit.lmlite.replicas.hedging import Race
+from conduit.lmlite.replicas.interruption import Interruption
 from conduit.lmlite.replicas.policies import Routable
 from conduit.lmlite.replicas.pool import Lease, Outcome, Pool, Replica
 from conduit.lmlite.replicas.states import ReplicaState
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _LONGEST_PAUSE_S = 0.25  # between looks at what has changed
 _SPREAD = 0.2  # of a Retry-After, so that not all who were told the same come back at once
 _DEFAULT_RETRY_S = 0.05
+
+
+class Sender(Protocol[R_co]):
+    """What is sent, and how."""
+
+    def attempt(self, replica: Replica, /) -> Awaitable[R_co]:
+        """Sends it to a replica; is cancelled when that turns dead.
+
+        Before it hands anything out it awaits ``hedging.claim``.
+        """
+        ...
+
+    def begun(self) -> bool:
+        """Whether a part of an answer was handed out; then it is not sent again."""
+        ...
 
 
 class Journey(Generic[R]):
@@ -33,10 +50,8 @@ class Journey(Generic[R]):
     Args:
         pool: The replicas.
         what: By which the replica is chosen.
-        attempt: Sends the request to a replica. Cancelled when the replica turns dead. Before it hands anything
-            out it awaits ``hedging.claim``.
+        sender: Sends it.
         deadline: In seconds of ``time.monotonic``; waiting for a busy replica counts.
-        begun: Whether a part of an answer was handed out; then the request is not sent again.
         hedge_after_s: Ask a second replica as well when no answer has begun by then.
         spend: Takes what each attempt has cost, in USD, once it has ended, however it did.
 
@@ -44,24 +59,24 @@ class Journey(Generic[R]):
         attempts: How many were made.
     """
 
+    _stale: frozenset[str] = frozenset()  # replicas whose connection broke although they live
+
     def __init__(
         self,
         pool: Pool,
         what: Routable,
-        attempt: Callable[[Replica], Awaitable[R]],
+        sender: Sender[R],
         *,
         deadline: float | None,
-        begun: Callable[[], bool],
         hedge_after_s: float | None = None,
         spend: Callable[[float], None] | None = None,
     ) -> None:
-        self._pool, self._what, self._attempt = pool, what, attempt
+        self._pool, self._what, self._sender = pool, what, sender
         self._deadline = math.inf if deadline is None else deadline
-        self._begun, self._hedge_after_s, self._spend = begun, hedge_after_s, spend
+        self._hedge_after_s, self._spend = hedge_after_s, spend
         self.attempts = 0
         self._out: dict[str, ModelError] = {}  # replicas that are out for this request, and why
         self._later: dict[str, tuple[float, NoReplica | Overloaded]] = {}  # when to ask them again, and why
-        self._stale: frozenset[str] = frozenset()  # those whose connection broke although they live
 
     async def run(self) -> R:
         """Tries until one replica has answered.
@@ -73,31 +88,34 @@ class Journey(Generic[R]):
             NoReplica: None takes connections; the request has not been worked on.
             ModelError: A replica refused the request for good.
         """
-        left_s = self._deadline - time.monotonic()
+        began, late = time.monotonic(), Interruption()
+        self._pool.deadlines.watch(self._deadline, late)
         try:
-            # asyncio's own time-outs: anyio's scopes cost several times as much.
-            async with asyncio.timeout(None if left_s == math.inf else left_s) as limit:
-                while True:
-                    lease = self._pool.lease(self._what, without=self._excluded())
-                    if lease is None:
-                        await self._wait_or_give_up()
-                    elif self._hedge_after_s is None:
-                        try:
-                            return await self._on(lease)
-                        except ConduitError as error:
-                            await self._note(lease.replica, error)
-                    else:
-                        race = await self._race(lease, self._hedge_after_s)
-                        if race.results:
-                            return race.results[0]
-        except TimeoutError:
-            if not limit.expired():
+            while True:
+                lease = self._pool.lease(self._what, without=self._excluded())
+                if lease is None:
+                    await self._wait_or_give_up()
+                elif self._hedge_after_s is None:
+                    try:
+                        return await self._on(lease)
+                    except ConduitError as error:
+                        await self._note(lease.replica, error)
+                else:
+                    race = await self._race(lease, self._hedge_after_s)
+                    if race.results:
+                        return race.results[0]
+        except asyncio.CancelledError:
+            if not late.alone:
                 raise
+        finally:
+            self._pool.deadlines.forget(self._deadline, late)
+            late.over()
+        left_s = round(self._deadline - began, 3)
         raise RequestTimeout(
-            f"No answer for {self._what.model_id} within {round(left_s, 3):g} s.",
+            f"No answer for {self._what.model_id} within {left_s:g} s.",
             hint="Give timeout_s=..., lower max_tokens, or set CONDUIT_REQUEST_TIMEOUT_S.",
             model_id=self._what.model_id,
-            timeout_s=round(left_s, 3),
+            timeout_s=left_s,
         )
 
     async def _race(self, lease: Lease, after_s: float) -> Race[R]:
@@ -124,10 +142,10 @@ class Journey(Generic[R]):
     async def _on(self, lease: Lease) -> R:
         """One attempt; its lease is given back with what became of it."""
         self.attempts += 1
-        lease.scope = taking = _TakingAway()
+        lease.scope = taking = Interruption()
         outcome: Outcome = "left"
         try:
-            result = await self._attempt(lease.replica)
+            result = await self._sender.attempt(lease.replica)
             outcome = "answered"
         except asyncio.CancelledError:
             if not taking.alone:
@@ -156,13 +174,13 @@ class Journey(Generic[R]):
             # A broken connection may only have been an idle one that the server was about to close.
             dead = self._pool.state(replica) is ReplicaState.DEAD
             lives = not dead and await self._pool.look(replica)
-            if self._begun():
+            if self._sender.begun():
                 raise error
             if lives and replica.node_id not in self._stale:
                 self._stale |= {replica.node_id}
             else:
                 self._out[replica.node_id] = error
-        elif isinstance(error, NoReplica | Overloaded) and not self._begun():
+        elif isinstance(error, NoReplica | Overloaded) and not self._sender.begun():
             if isinstance(error, NoReplica) and error.retry_after_s is None:
                 self._out[replica.node_id] = error
             else:
@@ -213,31 +231,6 @@ class Journey(Generic[R]):
             hint="lm.health() tells each replica's state; lm.up() starts the missing ones.",
             model_id=self._what.model_id,
         )
-
-
-class _TakingAway:
-    """Ends an attempt whose replica turned dead: what ``asyncio.timeout`` would do, without its price."""
-
-    def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._others = task, task.cancelling()
-        self._done = False
-
-    def cancel(self) -> None:
-        if not self._done:
-            self._done = True
-            self._task.cancel()
-
-    @property
-    def alone(self) -> bool:
-        """Whether the attempt was ended, and by nobody else as well."""
-        return self._done and self._task.cancelling() <= self._others + 1
-
-    def over(self) -> None:
-        """The attempt is; the task goes on."""
-        if self._done:
-            self._task.uncancel()
 
 
 def _outcome(error: ConduitError) -> Outcome:

@@ -50,6 +50,7 @@ class Member:
     replica: Replica
     load: Load
     vitals: Vitals
+    ended: Callable[[Lease, Outcome], None]
     breaker: Breaker = field(default_factory=Breaker)
     leases: set[Lease] = field(default_factory=set)
     used_at: float = 0.0
@@ -129,12 +130,13 @@ class Lease:
         cost_usd: Its share of the node's price; known once it has ended.
     """
 
-    def __init__(self, member: Member, what: Routable, ended: Callable[[Lease, Outcome], None]) -> None:
+    __slots__ = ("began_at_s", "cost_usd", "member", "scope", "what")
+
+    def __init__(self, member: Member, what: Routable) -> None:
         self.member, self.what = member, what
         self.scope: Scope | None = None
         self.began_at_s = 0.0
         self.cost_usd = 0.0
-        self._ended = ended
 
     @property
     def replica(self) -> Replica:
@@ -144,4 +146,4 @@ class Lease:
     def end(self, outcome: Outcome) -> None:
         """Gives the lease back; a second time does nothing."""
         if self in self.member.leases:
-            self._ended(self, outcome)
+            self.member.ended(self, outcome)

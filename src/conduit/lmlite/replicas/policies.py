@@ -20,7 +20,7 @@ _SLACK = 1.25  # of the even share, above which a replica counts as overloaded f
 _ALWAYS_TAKEN = 4  # requests at a time that overload no replica
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Routable:
     """What of a request decides where it goes.
 

@@ -16,6 +16,7 @@ from typing import Literal
 import anyio
 
 from conduit.lmlite.replicas.breaker import BreakerState
+from conduit.lmlite.replicas.interruption import Deadlines
 from conduit.lmlite.replicas.member import Lease, Member, Outcome, Replica
 from conduit.lmlite.replicas.policies import Load, PolicyName, Routable, policy
 from conduit.lmlite.replicas.states import Limits, ReplicaState, Vitals
@@ -69,6 +70,7 @@ class Pool:
         self.by_prefix = policy_name == "prefix"
         self.hedge_after_s = hedge_after_s
         self.replaced = 0
+        self.deadlines = Deadlines()
         self.look: Callable[[Replica], Awaitable[bool]] = self._believed
         for replica in replicas:
             self._add(replica)
@@ -161,7 +163,7 @@ class Pool:
         prompt = [m for m in prompt if not m.held_back(now, len(prompt))] or prompt
         load = self._policy.choose([member.load for member in prompt], what)
         member = self._members[load.node_id]
-        lease = Lease(member, what, self._ended)
+        lease = Lease(member, what)
         member.take(lease, now)
         was_used, self._used_at = self._used_at, now
         if now - was_used > 1 or len(self._members) < self.wanted:
@@ -265,6 +267,7 @@ class Pool:
             replica,
             Load(replica.node_id, self._places),
             Vitals(now, ready=True, limits=self._limits),
+            self._ended,
             used_at=now,
         )
         self._places += 1
