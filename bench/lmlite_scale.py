@@ -1,7 +1,8 @@
 """Requests a second through an LMLite, with 1 to 500 callers at a time: its calls, and its one address.
 
 Two stand-in replicas (``_stand_in_replica``) answer at once, so all that is measured is the way to them. Callers of
-the address are processes of their own (``_load``). In the same run, in turn with it, the same callers ask
+the address are processes of their own (``_load``). Each asks once before the clock starts, so that connections are
+open: what is measured are callers that go on asking. In the same run, in turn with it, the same callers ask
 sglang-router (written in Rust, all cores) before the same replicas, and the replicas directly:
 
 - not streamed, the address answers at least 0.25 of the requests a second that the router does;
@@ -44,7 +45,7 @@ REPLICAS = 2
 CALLERS = (1, 10, 100, 500)
 COMPARED_CALLERS, MANY_CALLERS = 100, 500
 SECONDS, ROUNDS = 2.0, 5
-ROUNDS_OF_CALLS = 11  # they swing most: two threads share one interpreter
+ROUNDS_OF_CALLS = 21  # they swing most: two threads share one interpreter
 WHOLE_BAR, STREAM_BAR, KEPT_BAR, GROWTH_BAR_MIB = 0.25, 0.6, 0.9, 64.0
 HERE = Path(__file__).parent
 TOKEN = "stand-in-token"
@@ -142,13 +143,17 @@ def calls_per_s(lm: LMLite, callers: int) -> float:
     """Typed nothing, text only: as many coroutines as callers, each asking again as soon as it is answered."""
     messages = [{"role": "user", "content": "Where is my order? " * 12}]
 
+    async def ask() -> None:
+        assert (await lm.acall(messages=messages, max_tokens=16)).startswith("word")
+
     async def run() -> float:
+        await asyncio.gather(*(ask() for _ in range(callers)))  # opens the connections
         done, begun = 0, time.monotonic()
 
         async def caller() -> None:
             nonlocal done
             while time.monotonic() - begun < SECONDS:
-                assert (await lm.acall(messages=messages, max_tokens=16)).startswith("word")
+                await ask()
                 done += 1
 
         await asyncio.gather(*(caller() for _ in range(callers)))

@@ -116,6 +116,53 @@ def test_an_answer_taken_late_is_not_mixed_with_the_next_one_on_its_connection()
     scene(play, script)
 
 
+def test_a_connections_answers_are_read_each_by_itself():
+    """Interim answers, trailers and a line end too many belong to none but their own."""
+    first = b"HTTP/1.1 100 Continue\r\nx-a: interim\r\n\r\n" + STREAM_HEAD + chunk(b"ok") + b"0\r\nx-b: trailer\r\n\r\n"
+    answers = iter([first, b"\r\n" + OK, OK])
+
+    async def script(request):
+        yield next(answers)
+
+    async def play(server, connections):
+        names = []
+        for _ in range(3):
+            answer = await connections.send(replica(server), "GET", "/", {})
+            assert (answer.status, await whole(answer)) == (200, b"ok")
+            names.append([name for name, _ in answer.headers])
+        assert names == [[b"content-type", b"transfer-encoding"], [b"content-length"], [b"content-length"]]
+        assert server.connections == 1
+
+    scene(play, script)
+
+
+@pytest.mark.parametrize("beyond", [OK, b"H", b"garbage"])
+def test_a_server_that_says_more_than_it_was_asked_is_heard_no_further(beyond):
+    async def script(request):
+        yield OK + beyond
+
+    async def play(server, connections):
+        for number in range(3):
+            assert await get(connections, server) == b"ok"
+            await until(lambda: server.open == 0)
+            assert server.connections == number + 1
+
+    scene(play, script)
+
+
+def test_a_server_that_talks_without_being_asked_is_left():
+    async def script(request):
+        yield OK
+        await asyncio.sleep(0.05)
+        yield OK
+
+    async def play(server, connections):
+        assert await get(connections, server) == b"ok"
+        await until(lambda: server.open == 0)
+
+    scene(play, script)
+
+
 def test_a_cancelled_request_closes_its_connection_and_the_server_sees_it():
     go_on = asyncio.Event()
 

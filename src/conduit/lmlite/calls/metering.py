@@ -26,6 +26,8 @@ class Meter:
         ended: Told of the meter when the call has ended, with the code of its error, if any.
         cost_usd: What its attempts have cost so far, failed ones included.
         first_token_s: Of the last answer, from sending its request.
+        started_at: Seconds since the epoch.
+        attempts: Those that have ended.
     """
 
     request: LMRequest
@@ -34,7 +36,7 @@ class Meter:
     first_token_s: float | None = None
     started_at: float = field(default_factory=time.time)
     _begun: float = field(default_factory=time.perf_counter)
-    _attempts: list[Attempt] = field(default_factory=list)
+    attempts: tuple[Attempt, ...] = ()
 
     def __enter__(self) -> Self:
         model_id = self.request.model_id
@@ -53,11 +55,6 @@ class Meter:
         finally:
             self._span.__exit__(kind, error, trace)
 
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts so far."""
-        return tuple(self._attempts)
-
     def spend(self, usd: float) -> None:
         """Counts what an attempt has cost."""
         self.cost_usd += usd
@@ -65,7 +62,7 @@ class Meter:
     def answered(self, reply: LMReply, latency_s: float) -> None:
         """Counts an attempt that was answered, whether the answer is used or not."""
         self.first_token_s = reply.first_token_s
-        answered = Attempt(
+        attempt = Attempt(
             sent=reply.attempts,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
@@ -73,11 +70,11 @@ class Meter:
             finish_reason=reply.finish_reason,
             replica=reply.replica,
         )
-        self._attempts.append(answered)
+        self.attempts += (attempt,)
 
     def failed(self, error: BaseException, latency_s: float) -> None:
         """Counts an attempt that was not."""
-        self._attempts.append(Attempt(latency_s=latency_s, error=code_of(error)))
+        self.attempts += (Attempt(latency_s=latency_s, error=code_of(error)),)
 
     def taken(self, repairs: Sequence[str] = ()) -> None:
         """Notes that the last answer was taken, after these repairs."""
@@ -90,18 +87,18 @@ class Meter:
 
     def row(self, *, error: str | None, deployment_key: str, loaded: LoadedModel | None = None) -> ModelCall:
         """The row, once the call has ended."""
-        replicas = [attempt.replica for attempt in self._attempts if attempt.replica is not None]
+        replicas = [attempt.replica for attempt in self.attempts if attempt.replica is not None]
         return ModelCall(
             started_at=self.started_at,
             model_id=self.request.model_id,
             block=self.request.block,
             inputs_hash=_hash(self.request),
-            prompt_tokens=sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
-            completion_tokens=sum(attempt.completion_tokens or 0 for attempt in self._attempts),
+            prompt_tokens=sum(attempt.prompt_tokens or 0 for attempt in self.attempts),
+            completion_tokens=sum(attempt.completion_tokens or 0 for attempt in self.attempts),
             latency_s=time.perf_counter() - self._begun,
             replica=replicas[-1] if replicas else None,
-            attempts=max(1, sum(attempt.sent for attempt in self._attempts)),
-            repairs=len(self._attempts[-1].repairs) if self._attempts else 0,
+            attempts=max(1, sum(attempt.sent for attempt in self.attempts)),
+            repairs=len(self.attempts[-1].repairs) if self.attempts else 0,
             cost_usd=self.cost_usd,
             error=error,
             flow_run_id=flow_run_id.get(),
@@ -117,14 +114,15 @@ class Meter:
     def _attributes(self) -> dict[str, int | str | None]:
         """What its span tells, in the words of OpenTelemetry's conventions for generative models."""
         return {
-            "gen_ai.usage.input_tokens": sum(attempt.prompt_tokens or 0 for attempt in self._attempts),
-            "gen_ai.usage.output_tokens": sum(attempt.completion_tokens or 0 for attempt in self._attempts),
+            "gen_ai.usage.input_tokens": sum(attempt.prompt_tokens or 0 for attempt in self.attempts),
+            "gen_ai.usage.output_tokens": sum(attempt.completion_tokens or 0 for attempt in self.attempts),
             "conduit.request.id": self.request.request_id,
-            "conduit.attempts": sum(attempt.sent for attempt in self._attempts),
+            "conduit.attempts": sum(attempt.sent for attempt in self.attempts),
         }
 
     def _change(self, **changes: object) -> None:
-        self._attempts[-1] = replace(self._attempts[-1], **changes)  # type: ignore[arg-type] # its own fields
+        *before, last = self.attempts
+        self.attempts = (*before, replace(last, **changes))  # type: ignore[arg-type] # its own fields
 
 
 def code_of(error: BaseException) -> str:

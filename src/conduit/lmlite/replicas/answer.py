@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Sequence
 from typing import Protocol
 
 import httptools
@@ -48,7 +49,7 @@ class Answer(Protocol):
     """
 
     status: int
-    headers: list[Header]
+    headers: Sequence[Header]
 
     async def piece(self) -> bytes:
         """The next bytes of the body, as many as there are; empty at its end.
@@ -106,7 +107,7 @@ class Arriving:
         self.keep_alive = False
         self._broken: ConnectionBroken | None = None
         self.status = 0
-        self.headers: list[Header] = []
+        self.headers: Sequence[Header] = ()
 
     def more(self) -> asyncio.Future[None]:
         """Done when more has come, or the connection has ended.
@@ -176,6 +177,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.answer: Arriving | None = None
+        self._headers: list[Header] = []
         self._head_bytes = 0
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
@@ -215,17 +217,17 @@ class Reader:
     def on_message_begin(self) -> None:
         if self._awaited.complete:
             raise ConnectionBroken("it goes on beyond its end")
+        self._headers.clear()  # of what trailers the one before had
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._awaited.headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
-        status = self._parser.get_status_code()
-        if status < 200:  # an interim answer: the one that counts follows
-            self._awaited.headers = []
-        else:
-            self._awaited.status, self._awaited.head_done = status, True
+        answer, status = self._awaited, self._parser.get_status_code()
+        headers, self._headers = self._headers, []
+        if status >= 200:  # no interim answer, which the one that counts follows
+            answer.status, answer.headers, answer.head_done = status, headers, True
 
     def on_body(self, body: bytes) -> None:
         self._awaited.take(body)
