@@ -118,7 +118,12 @@ def test_an_answer_taken_late_is_not_mixed_with_the_next_one_on_its_connection()
 
 def test_a_connections_answers_are_read_each_by_itself():
     """Interim answers, trailers and a line end too many belong to none but their own."""
-    first = b"HTTP/1.1 100 Continue\r\nx-a: interim\r\n\r\n" + STREAM_HEAD + chunk(b"ok") + b"0\r\nx-b: trailer\r\n\r\n"
+    first = (
+        b"HTTP/1.1 100 Continue\r\nx-a: interim\r\n\r\n"
+        + STREAM_HEAD
+        + chunk(b"ok")
+        + b"0\r\nx-b: trailer\r\n\r\n"
+    )
     answers = iter([first, b"\r\n" + OK, OK])
 
     async def script(request):

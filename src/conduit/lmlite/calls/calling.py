@@ -99,9 +99,7 @@ class Caller:
         await before.leave(drain_s=self._settings.request_timeout_s, stays=before.key == after.key)
         await left.provider.aclose()
 
-    async def text(
-        self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None
-    ) -> Reply[str]:
+    async def text(self, request: LMRequest, timeout_s: float | None, emit: Emit | None = None) -> Reply[str]:
         """The answer's text; its pieces also go to ``emit`` as they come."""
         with Meter(request, self._log) as meter:
             await self.ready()

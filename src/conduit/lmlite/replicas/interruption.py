@@ -1,7 +1,7 @@
 """Work of a task that is ended from outside while the task goes on: by its deadline, or with its replica.
 
-What ``asyncio.timeout`` does, for thousands of requests at a time: it makes eleven objects for each, which were a
-tenth of a request's memory and of its time.
+What ``asyncio.timeout`` does, for hundreds of requests at a time: it makes eleven objects for each, 1 KB of the
+12 KB that a waiting call held.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class Pool:
         hedge_after_s: When a second replica is asked as well; ``None`` for never.
         by_prefix: Whether the policy looks at a request's ``prefix``.
         replaced: How many replicas were replaced so far.
+        deadlines: Of the requests that are under way.
         look: Asks a replica how it is and returns whether it lives; set by the probes.
     """
 
