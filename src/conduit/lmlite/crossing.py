@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary, ref
 from conduit import leash
 
 T = TypeVar("T")
-_Step = Callable[[], None]
 
 
 class Crossings:
@@ -38,58 +37,67 @@ class Crossings:
             return await work
         ways = self._ways.get(here)
         if ways is None:
-            ways = self._ways[here] = _Way(self._home), _Way(here)
+            there = _Way(self._home, _Crossing.begin, _Crossing.lost)
+            ways = self._ways[here] = there, _Way(here, _Crossing.settle)
         there, back = ways
         answer: asyncio.Future[T] = here.create_future()
         crossing = _Crossing(work, answer, self._home, back)
-        there.send(crossing.begin, crossing.lost)
-        with leash.held(crossing.cancel_from_anywhere):
+        there.send(crossing)
+        with leash.held(crossing.end):
             try:
                 return await answer
             except asyncio.CancelledError:
-                there.send(crossing.cancel)
+                crossing.end()
                 raise
 
 
 class _Way:
-    """To one loop, from another that is always the same."""
+    """To one loop, from another that is always the same.
 
-    def __init__(self, target: asyncio.AbstractEventLoop) -> None:
+    Args:
+        target: Where it leads.
+        arrive: What is done there with each crossing.
+        lost: What is done here where that loop has ended.
+    """
+
+    def __init__(
+        self,
+        target: asyncio.AbstractEventLoop,
+        arrive: Callable[[_Crossing[Any]], None],
+        lost: Callable[[_Crossing[Any]], None] | None = None,
+    ) -> None:
         self._target = ref(target)  # kept by whoever runs it, and not by those who send
-        self._sent: list[_Step] = []
-        self._lost: list[Callable[[Exception], None]] = []
+        self._arrive, self._lost = arrive, lost
+        self._sent: list[_Crossing[Any]] = []
 
-    def send(self, step: _Step, lost: Callable[[Exception], None] | None = None) -> None:
-        """Has ``step`` done there, or ``lost`` here where that loop has ended."""
+    def send(self, crossing: _Crossing[Any]) -> None:
+        """Sends it with all others of this turn."""
         if not self._sent:
             asyncio.get_running_loop().call_soon(self._go)
-        self._sent.append(step)
-        if lost is not None:
-            self._lost.append(lost)
+        self._sent.append(crossing)
 
     def _go(self) -> None:
         sent, self._sent = self._sent, []
-        lost, self._lost = self._lost, []
         target = self._target()
         try:
             if target is not None:
-                target.call_soon_threadsafe(_arrive, sent)
+                target.call_soon_threadsafe(_each, self._arrive, sent)
                 return
         except RuntimeError:  # it is closed
             pass
-        for tell in lost:
-            tell(RuntimeError("The event loop that was to run this has ended."))
+        if self._lost is not None:
+            _each(self._lost, sent)
 
 
-def _arrive(steps: list[_Step]) -> None:
-    for step in steps:
-        step()
+def _each(step: Callable[[_Crossing[Any]], None], crossings: list[_Crossing[Any]]) -> None:
+    for crossing in crossings:
+        step(crossing)
 
 
 class _Crossing(Generic[T]):
     """One call."""
 
-    __slots__ = ("_answer", "_back", "_cancelled", "_context", "_home", "_task", "_work")
+    __slots__ = ("_answer", "_back", "_context", "_ended", "_home", "_task", "_work")
 
     def __init__(
         self,
@@ -101,41 +109,30 @@ class _Crossing(Generic[T]):
         self._work, self._answer, self._home, self._back = work, answer, home, back
         self._context = copy_context()
         self._task: asyncio.Task[T] | None = None
-        self._cancelled = False
+        self._ended = False
 
     def begin(self) -> None:
         """At home."""
-        if self._cancelled:  # that was quicker
+        if self._ended:  # that was quicker
             self._work.close()
-            self._back.send(self._settle)
+            self._back.send(self)
             return
         self._task = self._home.create_task(self._work, context=self._context)
         self._task.add_done_callback(self._done, context=self._context)
 
-    def cancel(self) -> None:
-        """At home."""
-        self._cancelled = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def cancel_from_anywhere(self) -> None:
-        """In any thread."""
+    def end(self) -> None:
+        """Cancels it, from any thread."""
         with suppress(RuntimeError):  # the loop has ended, and with it all that ran there
-            self._home.call_soon_threadsafe(self.cancel)
+            self._home.call_soon_threadsafe(self._cancel)
 
-    def lost(self, error: Exception) -> None:
+    def lost(self) -> None:
         """Where it came from: it cannot begin."""
         self._work.close()
         if not self._answer.done():
-            self._answer.set_exception(error)
+            self._answer.set_exception(RuntimeError("The event loop that was to run this has ended."))
 
-    def _done(self, task: asyncio.Task[T]) -> None:
-        if not task.cancelled():
-            task.exception()  # seen, also where nobody waits any more
-        self._back.send(self._settle)
-
-    def _settle(self) -> None:
-        """Where it came from."""
+    def settle(self) -> None:
+        """Where it came from: it has ended."""
         if self._answer.done():
             return
         if self._task is None or self._task.cancelled():
@@ -144,3 +141,13 @@ class _Crossing(Generic[T]):
             self._answer.set_exception(error)
         else:
             self._answer.set_result(self._task.result())
+
+    def _cancel(self) -> None:
+        self._ended = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _done(self, task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # seen, also where nobody waits any more
+        self._back.send(self)

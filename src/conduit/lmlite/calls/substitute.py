@@ -98,6 +98,8 @@ def _pushed(entry: Substitute | Listener) -> Iterator[None]:
 
 def current() -> Substitute | None:
     """The substitute in force, if any."""
+    if not _stack:  # asked several times a call, and mostly so
+        return None
     with _lock:
         return next((entry for entry in reversed(_stack) if isinstance(entry, Substitute)), None)
 
@@ -110,6 +112,8 @@ def in_force() -> bool:
 
 def past_listeners(request: LMRequest, send: Send) -> Send:
     """Sends the request past the listeners that stand within the substitute in force."""
+    if not _stack:
+        return send
     for listener in _listeners():
         send = _past(listener, request, send)
     return send

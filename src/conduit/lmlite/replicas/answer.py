@@ -100,7 +100,7 @@ class Arriving:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._held = 0
         self._paused = self.head_done = self.complete = False
@@ -127,8 +127,7 @@ class Arriving:
                 return b""
             await self.more()
         found = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self._held = 0
+        self._pieces, self._held = None, 0
         self._read_on()
         return found
 
@@ -139,7 +138,10 @@ class Arriving:
 
     def take(self, piece: bytes) -> None:
         """A part of the body has come."""
-        self._pieces.append(piece)
+        if self._pieces is None:
+            self._pieces = [piece]
+        else:
+            self._pieces.append(piece)
         self._held += len(piece)
         if self._held > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
