@@ -93,7 +93,6 @@ class LMReply:
         prompt_tokens: Of the request.
         completion_tokens: Of the answer, the reasoning included.
         replica: The node that gave it.
-        attempts: Times the request was sent, to whichever replica.
         reasoning: What the model thought before, where the engine tells that apart.
         refusal: Its words when it declined to answer.
         first_token_s: From sending the request to its first token, where that is known.
@@ -104,7 +103,6 @@ class LMReply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     replica: str | None = None
-    attempts: int = 1
     reasoning: str = ""
     refusal: str | None = None
     first_token_s: float | None = None

@@ -45,11 +45,13 @@ def lm():
     return LMLiteResource("no/such-model")
 
 
-def asked(*replies, prompt=PROMPT):
-    """The outcome of a call whose attempts get these replies, and the row that it leaves."""
+def asked(*replies, prompt=PROMPT, sends=1):
+    """The outcome of a call whose attempts get these replies, each at that sending, and the row that it leaves."""
     meter, waiting = Meter(REQUEST, ended=lambda *_: None), list(replies)
 
     async def send(request):
+        for _ in range(sends):
+            meter.sent(0.25)
         reply = waiting.pop(0)
         if isinstance(reply, Exception):
             meter.failed(reply, 0.1)
@@ -91,12 +93,14 @@ def test_thinking_before_a_bad_answer_is_not_quoted(lm):
 
 def test_the_run_log_keeps_each_attempt_and_counts_its_tokens():
     reply, row = asked(
-        LMReply(BAD, "stop", 100, 20, "n1", attempts=2, first_token_s=0.5),
+        LMReply(BAD, "stop", 100, 20, "n1", first_token_s=0.5),
         LMReply(GOOD, "stop", 150, 10, replica="n2", first_token_s=0.25),
+        sends=2,
     )
     assert reply.value == TICKET
     assert row.first_token_s == 0.25
-    assert (row.prompt_tokens, row.completion_tokens, row.attempts, row.replica) == (250, 30, 3, "n2")
+    assert (row.prompt_tokens, row.completion_tokens, row.attempts, row.replica) == (250, 30, 4, "n2")
+    assert row.cost_usd == 1.0
     first, second = row.attempt_log
     assert (first.sent, first.prompt_tokens, first.completion_tokens, first.replica) == (2, 100, 20, "n1")
     assert (first.error, first.problems, first.finish_reason) == ("mdl.output_invalid", 1, "stop")
@@ -106,10 +110,11 @@ def test_the_run_log_keeps_each_attempt_and_counts_its_tokens():
 
 
 def test_an_attempt_that_failed_is_kept_with_its_error_and_unknown_tokens():
-    error, row = asked(LMReply(BAD, "stop", 100, 20), NotAuthorized("401", status=401))
+    error, row = asked(LMReply(BAD, "stop", 100, 20), NotAuthorized("401", status=401), sends=3)
     assert isinstance(error, NotAuthorized)
     assert row.prompt_tokens == 100
     assert [attempt.error for attempt in row.attempt_log] == ["mdl.output_invalid", "model.not_authorized"]
+    assert [attempt.sent for attempt in row.attempt_log] == [3, 3]
     assert row.attempt_log[1].prompt_tokens is None
     assert row.attempt_log[1].finish_reason is None
 

@@ -187,7 +187,7 @@ class Caller:
         while True:
             try:
                 return await dispatch(
-                    pool, _client(portal()), request, timeout_s=timeout_s, emit=emit, spend=meter.spend
+                    pool, _client(portal()), request, timeout_s=timeout_s, emit=emit, sent=meter.sent
                 )
             except NoReplica as error:
                 if again or error.retry_after_s is not None:

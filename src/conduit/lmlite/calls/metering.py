@@ -37,6 +37,7 @@ class Meter:
     started_at: float = field(default_factory=time.time)
     _begun: float = field(default_factory=time.perf_counter)
     attempts: tuple[Attempt, ...] = ()
+    _sent: int = 0
 
     def __enter__(self) -> Self:
         model_id = self.request.model_id
@@ -55,26 +56,28 @@ class Meter:
         finally:
             self._span.__exit__(kind, error, trace)
 
-    def spend(self, usd: float) -> None:
-        """Counts what an attempt has cost."""
-        self.cost_usd += usd
+    def sent(self, cost_usd: float) -> None:
+        """Counts that the request was sent to some replica, and what it has cost there."""
+        self._sent += 1
+        self.cost_usd += cost_usd
 
     def answered(self, reply: LMReply, latency_s: float) -> None:
         """Counts an attempt that was answered, whether the answer is used or not."""
         self.first_token_s = reply.first_token_s
-        attempt = Attempt(
-            sent=reply.attempts,
+        answered = Attempt(
+            sent=self._sent_since(),
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
             latency_s=latency_s,
             finish_reason=reply.finish_reason,
             replica=reply.replica,
         )
-        self.attempts += (attempt,)
+        self.attempts += (answered,)
 
     def failed(self, error: BaseException, latency_s: float) -> None:
         """Counts an attempt that was not."""
-        self.attempts += (Attempt(latency_s=latency_s, error=code_of(error)),)
+        failed = Attempt(sent=self._sent_since(), latency_s=latency_s, error=code_of(error))
+        self.attempts += (failed,)
 
     def taken(self, repairs: Sequence[str] = ()) -> None:
         """Notes that the last answer was taken, after these repairs."""
@@ -110,6 +113,11 @@ class Meter:
             revision=None if loaded is None else loaded.revision,
             engine=None if loaded is None else loaded.engine,
         )
+
+    def _sent_since(self) -> int:
+        """How often since the last attempt ended; a substitute's answer is one sending, too."""
+        sent, self._sent = self._sent, 0
+        return max(1, sent)
 
     def _attributes(self) -> dict[str, int | str | None]:
         """What its span tells, in the words of OpenTelemetry's conventions for generative models."""

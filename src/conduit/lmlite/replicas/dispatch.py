@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 
 from conduit.lmlite.replicas.client import Client
@@ -21,15 +20,15 @@ _CHARS_PER_TOKEN = 4
 _USUAL_TOKENS = 256
 
 
-async def dispatch(
+def dispatch(
     pool: Pool,
     client: Client,
     request: LMRequest,
     *,
     timeout_s: float,
     emit: Emit | None = None,
-    spend: Callable[[float], None] | None = None,
-) -> LMReply:
+    sent: Callable[[float], None] | None = None,
+) -> Awaitable[LMReply]:
     """Sends the request until one replica has answered it.
 
     Args:
@@ -38,7 +37,7 @@ async def dispatch(
         request: What to send.
         timeout_s: Deadline, waiting for a busy replica included.
         emit: Takes the pieces of a streamed answer; once it was called, the request is not sent again.
-        spend: Takes what each attempt has cost, in USD.
+        sent: Takes what each attempt has cost, in USD, once it has ended.
 
     Raises:
         RequestTimeout: No answer within ``timeout_s``.
@@ -47,17 +46,14 @@ async def dispatch(
         NoReplica: None takes connections; the request has not been worked on.
         ModelError: A replica refused the request for good.
     """
-    sending = _Sending(pool, client, request, emit)
-    journey = Journey(
+    return Journey(
         pool,
         routable(request, with_prefix=pool.by_prefix),
-        sending,
+        _Sending(pool, client, request, emit),
         deadline=time.monotonic() + timeout_s,
         hedge_after_s=pool.hedge_after_s,
-        spend=spend,
-    )
-    reply = await journey.run()
-    return reply if journey.attempts == 1 else replace(reply, attempts=journey.attempts)
+        sent=sent,
+    ).run()
 
 
 class _Sending:

@@ -53,10 +53,7 @@ class Journey(Generic[R]):
         sender: Sends it.
         deadline: In seconds of ``time.monotonic``; waiting for a busy replica counts.
         hedge_after_s: Ask a second replica as well when no answer has begun by then.
-        spend: Takes what each attempt has cost, in USD, once it has ended, however it did.
-
-    Attributes:
-        attempts: How many were made.
+        sent: Takes what each attempt has cost, in USD, once it has ended, however it did.
     """
 
     _stale: frozenset[str] = frozenset()  # replicas whose connection broke although they live
@@ -69,12 +66,11 @@ class Journey(Generic[R]):
         *,
         deadline: float | None,
         hedge_after_s: float | None = None,
-        spend: Callable[[float], None] | None = None,
+        sent: Callable[[float], None] | None = None,
     ) -> None:
         self._pool, self._what, self._sender = pool, what, sender
         self._deadline = math.inf if deadline is None else deadline
-        self._hedge_after_s, self._spend = hedge_after_s, spend
-        self.attempts = 0
+        self._hedge_after_s, self._sent = hedge_after_s, sent
         self._out: dict[str, ModelError] = {}  # replicas that are out for this request, and why
         self._later: dict[str, tuple[float, NoReplica | Overloaded]] = {}  # when to ask them again, and why
 
@@ -141,7 +137,6 @@ class Journey(Generic[R]):
 
     async def _on(self, lease: Lease) -> R:
         """One attempt; its lease is given back with what became of it."""
-        self.attempts += 1
         lease.scope = taking = Interruption()
         outcome: Outcome = "left"
         try:
@@ -164,8 +159,8 @@ class Journey(Generic[R]):
             lease.scope = None
             taking.over()
             lease.end(outcome)
-            if self._spend is not None:
-                self._spend(lease.cost_usd)
+            if self._sent is not None:
+                self._sent(lease.cost_usd)
         return result
 
     async def _note(self, replica: Replica, error: ConduitError) -> None:
