@@ -29,7 +29,7 @@ _quiet = ExitStack()
 @contextmanager
 def plain_flows() -> Iterator[None]:
     """Has all flows of this process run plainly until the last such block ends."""
-    global _inside  # noqa: PLW0603
+    global _inside  # noqa: PLW0603 - flows are the process's
     with _lock:
         if not _inside:
             _replace()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import apause_flow_run
-from prefect.input import RunInput
+from prefect.input import Keyset, RunInput
 from prefect.input.actions import acreate_flow_run_input, aread_flow_run_input
 from prefect.states import Running
 from pydantic import ValidationError
@@ -73,7 +72,7 @@ def _asked(form: Form[Any], message: str) -> type[RunInput]:
 
     class Asked(RunInput):
         @classmethod
-        async def asave(cls, keyset: Mapping[str, str], flow_run_id: UUID | None = None) -> None:  # type: ignore[override]
+        async def asave(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
             await acreate_flow_run_input(key=keyset["schema"], value=form.schema, flow_run_id=flow_run_id)
             if message:
                 await acreate_flow_run_input(
@@ -81,7 +80,7 @@ def _asked(form: Form[Any], message: str) -> type[RunInput]:
                 )
 
         @classmethod
-        async def aload(cls, keyset: Mapping[str, str], flow_run_id: UUID | None = None) -> Any:  # type: ignore[override]
+        async def aload(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> Any:
             return await aread_flow_run_input(keyset["response"], flow_run_id=flow_run_id)
 
     return Asked

@@ -53,7 +53,7 @@ class _Reference(PrefectFuture[bool]):
     def wait(self, timeout: float | None = None) -> None:
         """It is done."""
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> bool:  # noqa: ARG002
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> bool:  # noqa: ARG002 - Prefect's
         """Nothing but that it is done."""
         return True
 

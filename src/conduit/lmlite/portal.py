@@ -120,7 +120,7 @@ _of_parents: list[Portal] = []
 
 def portal() -> Portal:
     """This process's portal, started now if need be."""
-    global _portal  # noqa: PLW0603
+    global _portal  # noqa: PLW0603 - one for the process
     with _lock:
         if _portal is None or not _portal.alive:
             _portal = Portal()

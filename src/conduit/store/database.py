@@ -163,7 +163,7 @@ def upsert(table: Table, *, adding: tuple[str, ...] = ()) -> TextClause:
         if name not in key
     ]
     statement = text(
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608 - own names
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(changes)}"
     )
     return statement.bindparams(*(bindparam(column.name, type_=column.type) for column in table.c))

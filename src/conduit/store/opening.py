@@ -38,7 +38,7 @@ def _close_all() -> None:
 
 def _begin_after_fork() -> None:
     # Another thread of the parent may have held the lock; connections and writer threads are the parent's.
-    global _opening  # noqa: PLW0603
+    global _opening  # noqa: PLW0603 - a fork makes it anew
     _opening = threading.Lock()
     for store in list(_open.values()):
         store.begin_after_fork()

@@ -69,7 +69,7 @@ def _block_calls(connection: Connection, flow_run_id: str) -> dict[str, BlockTot
     found = {}
     for row in connection.execute(query.where(in_run).group_by(_BLOCK.block)):
         p50_s, p95_s = percentiles[row.block]
-        found[row.block] = BlockTotals(**_whole(row._mapping), p50_s=p50_s, p95_s=p95_s)  # noqa: SLF001 - public
+        found[row.block] = BlockTotals(**_whole(row), p50_s=p50_s, p95_s=p95_s)
     return found
 
 
@@ -80,7 +80,7 @@ def _model_calls(connection: Connection, flow_run_id: str) -> dict[str, dict[str
     both = tables.model_call.outerjoin(tables.block_call, _BLOCK.id == _MODEL.block_call_id)
     query = select(whose.label("whose"), *_MODEL_SUMS).select_from(both)
     rows = connection.execute(query.where(_MODEL.flow_run_id == flow_run_id).group_by(whose))
-    return {row.whose: {k: v for k, v in _whole(row._mapping).items() if k != "whose"} for row in rows}  # noqa: SLF001
+    return {row.whose: {k: v for k, v in _whole(row).items() if k != "whose"} for row in rows}
 
 
 def _percentiles(
@@ -110,5 +110,5 @@ def _whole(row: Any) -> dict[str, Any]:
     """Sums as Python's own numbers: Postgres adds integers up to decimals."""
     return {
         name: int(value) if name not in ("block", "whose", "cost_usd") else value
-        for name, value in row.items()
+        for name, value in row._mapping.items()  # noqa: SLF001 - SQLAlchemy's public name for it
     }

@@ -77,7 +77,7 @@ def nothing_starts() -> None:
     from conduit.lmlite.calls.calling import Caller
 
     LMLiteResource.up = lambda *_, **__: None  # type: ignore[method-assign] # LMLiteBlock calls it
-    Caller.deployment = refused  # type: ignore[method-assign]
+    Caller.deployment = refused  # type: ignore[method-assign] # its process is the check's own
     sys.addaudithook(_offline)
 
 
@@ -89,7 +89,7 @@ def no_flow_runs() -> None:
         _refused.append("flow")
         raise DeploymentStopped(f"The flow {self.name!r} runs when the file is imported.", hint=_HINT)
 
-    Flow.__call__ = refused  # type: ignore[method-assign]
+    Flow.__call__ = refused  # type: ignore[method-assign] # as above
 
 
 def _offline(event: str, arguments: tuple[Any, ...]) -> None:

@@ -67,7 +67,7 @@ class Probes:
                         if replica.node_id not in self._rounds and not replica.elastic:
                             self._rounds.add(replica.node_id)
                             group.create_task(self._round(replica, group))
-                    with anyio.move_on_after(self._interval_s * random.uniform(0.8, 1.2)):  # noqa: S311
+                    with anyio.move_on_after(self._interval_s * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads
                         await stirred.wait()
                     await anyio.sleep(self._interval_s / 10)  # many stirs at once make one round
         finally:
