@@ -73,11 +73,12 @@ def _asked(form: Form[Any], message: str) -> type[RunInput]:
     class Asked(RunInput):
         @classmethod
         async def asave(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-            await acreate_flow_run_input(key=keyset["schema"], value=form.schema, flow_run_id=flow_run_id)
+            # The schema comes last: who sees a form then sees all of it.
             if message:
                 await acreate_flow_run_input(
                     key=keyset["description"], value=message, flow_run_id=flow_run_id
                 )
+            await acreate_flow_run_input(key=keyset["schema"], value=form.schema, flow_run_id=flow_run_id)
 
         @classmethod
         async def aload(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> Any:
