@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from conduit import leash
@@ -40,8 +41,13 @@ class Portal:
         self._started.wait()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner = asyncio.Runner(loop_factory=_new_loop)
+        try:
             runner.run(self._main())
+        finally:
+            # At exit Python 3.12 starts no thread, in which this waits for the loop's executor; it closes all the same.
+            with suppress(RuntimeError):
+                runner.close()
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

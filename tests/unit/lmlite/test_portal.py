@@ -1,5 +1,7 @@
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from contextvars import ContextVar
@@ -113,3 +115,17 @@ def test_a_forked_child_gets_one_of_its_own():
     with os.fdopen(read) as pipe:
         assert pipe.read() == "conduit-portal"
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_program_that_ends_says_nothing_of_it():
+    program = """
+import asyncio
+from conduit.lmlite.portal import portal
+
+async def work():
+    print(await asyncio.to_thread(lambda: "done"))  # from now on the loop has an executor to shut down
+
+portal().call(work)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
