@@ -45,7 +45,7 @@ class Portal:
         try:
             runner.run(self._main())
         finally:
-            # At exit Python 3.12 starts no thread, in which this waits for the loop's executor; it closes all the same.
+            # At exit Python 3.12 starts no thread, in which this waits for the loop's executor; the loop is closed.
             with suppress(RuntimeError):
                 runner.close()
 
