@@ -58,4 +58,11 @@ async def site_for(settings: Settings, kind: ComputeProvider | str) -> AsyncIter
 
 async def off_loop(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs something that touches disks in a thread, so that the loop goes on."""
-    return await anyio.to_thread.run_sync(partial(function, *args, **kwargs))
+    work = partial(function, *args, **kwargs)
+    try:
+        return await anyio.to_thread.run_sync(work)
+    except RuntimeError as error:
+        # At exit Python 3.12 starts no thread, and the loop has nothing else to go on with.
+        if "interpreter shutdown" not in str(error):
+            raise
+        return work()
