@@ -141,20 +141,6 @@ def test_a_connections_answers_are_read_each_by_itself():
     scene(play, script)
 
 
-@pytest.mark.parametrize("beyond", [OK, b"H", b"garbage"])
-def test_a_server_that_says_more_than_it_was_asked_is_heard_no_further(beyond):
-    async def script(request):
-        yield OK + beyond
-
-    async def play(server, connections):
-        for number in range(3):
-            assert await get(connections, server) == b"ok"
-            await until(lambda: server.open == 0)
-            assert server.connections == number + 1
-
-    scene(play, script)
-
-
 def test_a_server_that_talks_without_being_asked_is_left():
     async def script(request):
         yield OK
@@ -211,10 +197,12 @@ def test_idle_connections_are_bounded(monkeypatch):
     scene(play, held_by(go_on))
 
 
-def test_a_connection_that_the_server_closed_is_not_used_again():
+@pytest.mark.parametrize("beyond", [b"", OK, b"H", b"garbage"])
+def test_a_connection_that_was_closed_or_said_more_than_was_asked_is_not_used_again(beyond):
     async def script(request):
-        yield OK
-        yield CUT
+        yield OK + beyond
+        if not beyond:
+            yield CUT
 
     async def play(server, connections):
         for number in range(3):

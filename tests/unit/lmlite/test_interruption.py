@@ -33,9 +33,9 @@ def timers():
 @pytest.mark.parametrize("after_s", [-1.0, 0.0, 0.05, 0.2])
 def test_late_work_ends_at_its_deadline_and_the_task_goes_on(after_s):
     async def story():
-        deadlines, deadline = Deadlines(), time.monotonic() + after_s
-        ended = await until_late(deadlines, deadline)
-        assert deadline <= ended < max(deadline, time.monotonic() - 0.1) + Deadlines.TICK_S + 0.5
+        deadlines, begun = Deadlines(), time.monotonic()
+        ended = await until_late(deadlines, begun + after_s)
+        assert begun + after_s <= ended < begun + 3  # of the 5 s that it would wait
         assert asyncio.current_task().cancelling() == 0
         await asyncio.sleep(0)
 
