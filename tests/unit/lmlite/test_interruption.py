@@ -12,7 +12,7 @@ def run(story):
 
 
 async def until_late(deadlines, deadline):
-    """Waits for the deadline; returns when it came, and whether it came by itself."""
+    """Waits for the deadline; returns when it came."""
     work = Interruption()
     deadlines.watch(deadline, work)
     try:
